@@ -1,0 +1,47 @@
+"""Execute the notebooks and store their outputs in place: the canonical run.
+
+    .venv/bin/python tools/refresh_notebooks.py
+
+Run it after every change to a notebook or to a helper whose results it shows. Artifacts go to a
+temporary folder. What a reader has no use for, such as times of execution, is left out.
+"""
+
+import os
+import sys
+import tempfile
+
+import nbformat
+from nbclient import NotebookClient
+
+KEPT_METADATA = {"tags", "jupyter"}
+
+
+def execute(path):
+    """Run one notebook from top to bottom and return it with clean outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        resources={"metadata": {"path": str(path.parent)}},
+        extra_arguments=["--IPKernelApp.log_level=40"],
+    )
+    client.execute()
+    for cell in notebook.cells:
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k in KEPT_METADATA}
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return notebook
+
+
+def main():
+    """Refresh every notebook; stop at the first that fails."""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["WORKSHOP_HOME"] = home
+        from workshop_utils import course, paths
+
+        for path in course.notebooks().values():
+            paths.write(path, nbformat.writes(execute(path)) + "\n")
+            print(path.name, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

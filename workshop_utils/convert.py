@@ -1,0 +1,59 @@
+"""Keras model to TensorFlow Lite flatbuffer, without the converter's chatter.
+
+Introduced in notebook 05, where the converter's options stand in plain sight.
+"""
+
+import warnings
+
+import numpy as np
+
+from workshop_utils import quiet
+from workshop_utils.errors import WorkshopError
+
+
+def to_float(model):
+    """The model as a float32 TFLite flatbuffer (bytes)."""
+    import tensorflow as tf
+
+    return run(tf.lite.TFLiteConverter.from_keras_model(model))
+
+
+def to_int8(model, x_representative, per_channel=False):
+    """The model with int8 weights, activations, input and output, as a TFLite flatbuffer (bytes).
+
+    x_representative: float32, shape (n,), typical inputs; the converter runs them through the
+    model to learn the range of every tensor. per_channel: one weight scale per neuron instead of
+    one per layer, for Dense layers (finer, larger, and needs TFLM from September 2024 or later).
+    Raises WorkshopError if the inputs are empty or not finite.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    converter.representative_dataset = representative_dataset(x_representative)
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_channel
+    return run(converter)
+
+
+def representative_dataset(x):
+    """The generator function that a converter asks for: batches of one, shape (1, 1), float32.
+
+    x: shape (n,). Raises WorkshopError if x is empty or not finite.
+    """
+    x = np.asarray(x, dtype=np.float32).reshape(-1)
+    if x.size == 0 or not np.isfinite(x).all():
+        raise WorkshopError("The representative dataset must hold numbers, at least one, no NaN.")
+    return lambda: ([value.reshape(1, 1)] for value in x)
+
+
+def run(converter):
+    """Call `converter.convert()` and hold back what it prints (temporary paths, tensor ids).
+
+    converter: a tf.lite.TFLiteConverter. Returns the flatbuffer (bytes).
+    """
+    with quiet.output(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return converter.convert()

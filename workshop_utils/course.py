@@ -1,0 +1,199 @@
+"""The course's notebooks, executed in order with papermill, and a page to read them on."""
+
+import ast
+import json
+import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from workshop_utils import paths
+from workshop_utils.errors import WorkshopError
+
+REPORT = "report.html"
+
+# nbconvert's page without the scripts that it would load from elsewhere, and with folded solutions.
+_PAGE = """\
+{% extends 'lab/index.html.j2' %}
+{% block html_head_js %}{% endblock %}
+{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+{% block jupyter_widgets %}{% endblock %}
+{% block codecell %}
+{% if 'solution' in cell.metadata.get('tags', []) %}
+<details><summary>Solution</summary>{{ super() }}</details>
+{% else %}{{ super() }}{% endif %}
+{% endblock %}
+"""
+
+
+def notebooks():
+    """The notebooks of the course in order: {'01': path, '02': path, ...}."""
+    return {path.name[:2]: path for path in sorted(paths.NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))}
+
+
+def select(first=None, only=None):
+    """The notebooks to run: from number `first` on, or the one with the number `only`, or all.
+
+    Numbers are text such as '03' or '3'. Raises WorkshopError for a number that does not exist.
+    """
+    every = notebooks()
+    for number in (first, only):
+        if number is not None and number.zfill(2) not in every:
+            raise WorkshopError(f"There is no notebook {number}; choose one of {', '.join(every)}.")
+    if only is not None:
+        return [every[only.zfill(2)]]
+    start = first.zfill(2) if first is not None else ""
+    return [path for number, path in every.items() if number >= start]
+
+
+def parameters(notebook):
+    """The names and default values in a notebook's cell tagged 'parameters'."""
+    source = "\n".join(tagged_source(notebook, "parameters"))
+    assignments = (node for node in ast.parse(source).body if isinstance(node, ast.Assign))
+    return {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+
+
+def check_parameters(chosen, selected):
+    """Turn chosen parameters into values of the right type.
+
+    chosen: {name: value or text}. selected: paths of the notebooks that will run.
+    Returns {name: value}. Raises WorkshopError for a name that none of these notebooks has, and
+    for a value whose type is not that of the default.
+    """
+    known = {name: value for path in selected for name, value in parameters(path).items()}
+    values = {}
+    for name, given in chosen.items():
+        if name not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise WorkshopError(f"There is no parameter {name}; these notebooks have: {names}.")
+        values[name] = _typed(name, given, type(known[name]))
+    return values
+
+
+def _typed(name, given, wanted):
+    try:
+        value = ast.literal_eval(given) if isinstance(given, str) and wanted is not str else given
+    except (ValueError, SyntaxError):
+        value = given
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        kind = {int: "a whole number", float: "a number", bool: "True or False"}
+        raise WorkshopError(f"{name} must be {kind.get(wanted, wanted.__name__)}, not {given!r}.")
+    return value
+
+
+def run(selected, chosen, output_dir, say=print, progress=False):
+    """Execute notebooks in order; leave executed copies and a page of them in `output_dir`.
+
+    selected: paths from `select`. chosen: {name: value}, checked before anything runs; each
+    notebook gets the ones it has. say: called with each line of progress. progress: show a bar
+    per notebook on stderr. Returns the path of the page.
+    Raises WorkshopError when a notebook fails, naming notebook, cell and error; the copies made
+    so far, the failing one included, and the page are there to look at.
+    """
+    values = check_parameters(chosen, selected)
+    output_dir = Path(output_dir)
+    _make_folder(output_dir)
+    executed, failure = [], None
+    for number, notebook in enumerate(selected, 1):
+        label = f"[{number}/{len(selected)}] {notebook.stem}"
+        started = time.monotonic()
+        own = {name: values[name] for name in parameters(notebook) if name in values}
+        copy = output_dir / notebook.name
+        failure = _execute(notebook, copy, own, label if progress else None)
+        if copy.exists():
+            executed.append(copy)
+        say(f"{label:<28} {'failed' if failure else 'ok':<6} {time.monotonic() - started:6.1f} s")
+        if failure:
+            break
+    page = render(executed, output_dir / REPORT) if executed else None
+    if failure:
+        hint = f" The executed copy is {paths.shown(executed[-1])}." if executed else ""
+        raise WorkshopError(failure + hint)
+    return page
+
+
+def _make_folder(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkshopError(f"Cannot make the folder {folder}: {error.strerror}.") from error
+
+
+def _execute(notebook, copy, values, bar):
+    """Run one notebook. Returns None, or one sentence on what failed and where."""
+    import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import DeadKernelError
+
+    workplace = Path(tempfile.mkdtemp(prefix="workshop-"))
+    draft = workplace / notebook.name
+    failure = None
+    try:
+        papermill.execute_notebook(
+            notebook,
+            draft,
+            parameters=values,
+            cwd=notebook.parent,
+            progress_bar={"desc": bar, "leave": False} if bar else False,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
+        )
+    except papermill.PapermillExecutionError as error:
+        failure = f"{notebook.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
+    except DeadKernelError:
+        failure = f"{notebook.name}: the kernel died; the machine may be out of memory."
+    except NoSuchKernel as error:
+        failure = (
+            f"{notebook.name}: Jupyter knows no kernel {error.name!r}; run ./install.sh again."
+        )
+    finally:
+        if draft.exists():
+            paths.write(copy, draft.read_bytes())
+        shutil.rmtree(workplace, ignore_errors=True)
+    return failure
+
+
+def render(executed, page):
+    """One HTML page of executed notebooks that needs nothing from the network, contents on top.
+
+    executed: paths of notebooks. page: where to write it. Returns that path.
+    """
+    import nbformat
+    from jinja2 import DictLoader
+    from nbconvert import HTMLExporter
+
+    loaded = [(path.stem, nbformat.read(path, as_version=4)) for path in executed]
+    contents = "\n".join(f"- [{name}](#{name})" for name, _ in loaded)
+    head = f'<a id="contents"></a>\n\n# The course, as this run executed it\n\n{contents}'
+    whole = nbformat.v4.new_notebook(metadata=loaded[0][1].metadata)
+    whole.cells = [nbformat.v4.new_markdown_cell(head)]
+    for name, notebook in loaded:
+        whole.cells.append(nbformat.v4.new_markdown_cell(f'<hr id="{name}">'))
+        whole.cells += [_linked_within_the_page(cell) for cell in notebook.cells]
+    exporter = HTMLExporter(
+        exclude_anchor_links=True,
+        extra_loaders=[DictLoader({"page.html.j2": _PAGE})],
+        template_file="page.html.j2",
+    )
+    html, _ = exporter.from_notebook_node(whole, {"metadata": {"name": "Workshop"}})
+    return paths.write(page, html)
+
+
+def _linked_within_the_page(cell):
+    if cell.cell_type == "markdown":
+        cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](#\1)", cell.source)
+        cell.source = cell.source.replace("](../README.md)", "](#contents)")
+    return cell
+
+
+def tagged_source(notebook, tag):
+    """The source of a notebook's code cells that carry `tag`, a list of strings.
+
+    Benchmarks and tests run the notebook's own recipe with it, not a copy.
+    """
+    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    tagged = (cell for cell in cells if tag in cell["metadata"].get("tags", []))
+    return ["".join(cell["source"]) for cell in tagged]

@@ -1,0 +1,126 @@
+"""The dataset: make it, split it, save it, load it. Introduced in notebook 02."""
+
+import zipfile
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+
+from workshop_utils import paths
+from workshop_utils.errors import WorkshopError
+
+MIN_SAMPLES = 10
+MAX_SAMPLES = 1_000_000
+
+
+class Dataset(NamedTuple):
+    """Six float32 arrays of shape (n,): x in radians, y without a unit."""
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    x_validate: np.ndarray
+    y_validate: np.ndarray
+
+
+def check_pair(x, y, names="x and y"):
+    """Return x and y as float32 arrays of one and the same shape (n,).
+
+    Raises WorkshopError if they are empty, of different lengths, not one-dimensional, or contain
+    a value that is not a finite number.
+    """
+    x, y = (np.asarray(array, dtype=np.float32) for array in (x, y))
+    if x.ndim != 1 or x.shape != y.shape:
+        raise WorkshopError(
+            f"{names} must be one-dimensional and equally long, but have the shapes "
+            f"{x.shape} and {y.shape}."
+        )
+    if x.size == 0:
+        raise WorkshopError(f"{names} are empty: there is nothing to learn from.")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise WorkshopError(f"{names} contain NaN or infinity; remove those samples first.")
+    return x, y
+
+
+def make(samples, noise, seed):
+    """Noisy samples of the sine: x uniform in [0, 2π), in random order, y = sin(x) + noise.
+
+    samples: how many, an integer in [10, 1,000,000]. noise: standard deviation of the Gaussian
+    noise, at least 0. seed: an integer, at least 0; the same seed gives the same samples.
+    Returns x and y, float32, shape (samples,). Raises WorkshopError for anything else.
+    """
+    check_parameters(samples, noise, seed)
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0, 2 * np.pi, samples).astype(np.float32)
+    rng.shuffle(x)
+    y = np.sin(x) + noise * rng.standard_normal(samples)
+    return x, y.astype(np.float32)
+
+
+def check_parameters(samples, noise, seed):
+    """Raise WorkshopError, naming SAMPLES, NOISE or SEED, unless `make` can work with them."""
+    check_whole_number("SAMPLES", samples, MIN_SAMPLES, MAX_SAMPLES)
+    check_seed(seed)
+    if not isinstance(noise, Real) or not 0 <= noise < float("inf"):
+        raise WorkshopError(f"NOISE is {noise!r}, but must be a number, 0 or more.")
+
+
+def check_seed(seed):
+    """Raise WorkshopError unless `seed` is one that NumPy and Keras take."""
+    check_whole_number("SEED", seed, 0, 2**32 - 1)
+
+
+def check_whole_number(name, value, smallest, largest):
+    """Raise WorkshopError unless the parameter `name` is an integer in [smallest, largest]."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise WorkshopError(f"{name} is {value!r}, but must be a whole number.")
+    if not smallest <= value <= largest:
+        raise WorkshopError(f"{name} is {value}, but must be from {smallest} to {largest:,}.")
+
+
+def split(x, y, train=0.6, test=0.2):
+    """Cut samples into three sets: the first `train` of them, the next `test`, and the rest.
+
+    x, y: shape (n,). train, test: shares in (0, 1); what they leave is for validation.
+    Returns a Dataset. Raises WorkshopError if the shares leave one of the sets empty.
+    """
+    x, y = check_pair(x, y)
+    train_end = int(train * x.size)
+    test_end = int(test * x.size) + train_end
+    if not 0 < train_end < test_end < x.size:
+        raise WorkshopError(
+            f"Shares of {train:.0%} for training and {test:.0%} for testing leave one of the three "
+            f"sets empty, or more than everything, with {x.size} samples."
+        )
+    parts = zip(np.split(x, [train_end, test_end]), np.split(y, [train_end, test_end]), strict=True)
+    return Dataset(*(array for part in parts for array in part))
+
+
+def save(dataset, path=None):
+    """Write a Dataset to `path` (default: models/dataset.npz), all of it or nothing."""
+    path = path or paths.DATASET
+    with paths.replacing(path) as temporary:
+        np.savez(temporary, **dataset._asdict())
+    return path
+
+
+def load(path=None):
+    """Read the Dataset that notebook 02 wrote.
+
+    Raises MissingArtifact if it is not there, WorkshopError if it is not a dataset.
+    """
+    path = paths.require(path or paths.DATASET)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            dataset = Dataset(**{name: file[name] for name in Dataset._fields})
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise WorkshopError(
+            f"{paths.shown(path)} is damaged or not a dataset of this course; "
+            "run notebook 02_dataset.ipynb again."
+        ) from error
+    for part in ("train", "test", "validate"):
+        check_pair(
+            getattr(dataset, f"x_{part}"), getattr(dataset, f"y_{part}"), f"x_{part} and y_{part}"
+        )
+    return dataset

@@ -1,0 +1,26 @@
+"""The one exception that the course raises on purpose."""
+
+
+class WorkshopError(ValueError):
+    """Something that the person at the keyboard can put right, said in one sentence.
+
+    Notebooks show the sentence alone: IPython asks an exception for `_render_traceback_`
+    and prints what it returns in place of a traceback.
+    """
+
+    def _render_traceback_(self):
+        return [f"\033[1;31mPlease note:\033[0m {self}"]
+
+
+class MissingArtifact(WorkshopError, FileNotFoundError):
+    """A file that an earlier notebook makes is not there yet."""
+
+    def __str__(self):  # FileNotFoundError would print an errno and a file name.
+        return str(self.args[0])
+
+
+class TflmUnavailable(WorkshopError, ImportError):
+    """TensorFlow Lite for Microcontrollers has no Python package for this machine."""
+
+    def __str__(self):  # ImportError would print the name of a module.
+        return str(self.args[0])

@@ -1,0 +1,138 @@
+"""The course's pictures: arrays in, matplotlib Axes out, one look for all.
+
+Colours are Okabe and Ito's palette, which people with any kind of colour vision can tell apart;
+markers differ as well, for prints in grey. Sizes are chosen to be read from the last row.
+Introduced in notebook 02.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#56B4E9",
+    "#CC79A7",
+    "#000000",
+)
+STYLE = {
+    "font.size": 14,
+    "axes.titlesize": 15,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.markersize": 5,
+    "legend.framealpha": 0.9,
+}
+WIDE, DOUBLE, DPI = (9, 4.2), (12, 4.2), 72
+PREDICTION_LOOKS = (
+    {"marker": "o", "color": VERMILION, "markersize": 9, "fillstyle": "none"},
+    {"marker": "x", "color": BLUE, "markersize": 8},
+    {"marker": "+", "color": GREEN, "markersize": 11},
+    {"marker": ".", "color": BLACK, "markersize": 5},
+)
+
+
+def new_axes(title, xlabel, ylabel, columns=1):
+    """Empty Axes in the course's style: one, or a row of `columns` that share the labels."""
+    # The figure is made outside the style's context: the first one switches the notebook's
+    # display of pictures on, and leaving a context would switch that off again.
+    size = WIDE if columns == 1 else DOUBLE
+    figure = plt.figure(figsize=size, dpi=DPI, layout="constrained")
+    with plt.rc_context(STYLE):
+        row = figure.subplots(1, columns, squeeze=False)[0]
+    for axes in row:
+        axes.set_title(title, fontsize=STYLE["axes.titlesize"])
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+    return row[0] if columns == 1 else row
+
+
+def radians(axes):
+    """Mark the x axis at multiples of π/2, the sine's landmarks. Returns the Axes."""
+    axes.set_xticks(np.arange(5) * np.pi / 2, ["0", "π/2", "π", "3π/2", "2π"])
+    axes.set_xlabel("x (radians)")
+    return axes
+
+
+def plot_samples(x, y, title):
+    """Samples as dots. x, y: shape (n,). Returns the Axes."""
+    axes = radians(new_axes(title, "", "y"))
+    axes.plot(x, y, ".", color=BLUE)
+    return axes
+
+
+def plot_split(dataset, title):
+    """The three sets of a Dataset in three colours. Returns the Axes."""
+    axes = radians(new_axes(title, "", "y"))
+    axes.plot(dataset.x_train, dataset.y_train, ".", color=BLUE, label="Training")
+    axes.plot(dataset.x_test, dataset.y_test, "^", color=VERMILION, label="Test")
+    axes.plot(dataset.x_validate, dataset.y_validate, "x", color=ORANGE, label="Validation")
+    return _legend(axes)
+
+
+def plot_history(history, metric, title, skip=0, axes=None):
+    """A metric of the training and of the validation set over the epochs after the first `skip`.
+
+    history: {'loss': [...], 'val_loss': [...], ...}, a value per epoch. axes: where to draw, with
+    a title of its own; else new ones. Returns the Axes.
+    """
+    label = {"loss": "Loss (mean squared error)", "mae": "Mean absolute error"}.get(metric, metric)
+    axes = axes if axes is not None else new_axes(title, "Epoch", "")
+    epochs = np.arange(1, len(history[metric]) + 1)
+    axes.set_ylabel(label)
+    axes.plot(epochs[skip:], history[metric][skip:], ".", color=GREEN, label="Training")
+    axes.plot(
+        epochs[skip:], history[f"val_{metric}"][skip:], color=BLUE, lw=1.2, label="Validation"
+    )
+    return _legend(axes)
+
+
+def plot_history_pair(history, title, skip=0):
+    """Loss and mean absolute error side by side, for the epochs after `skip`. Returns the Axes."""
+    pair = new_axes(title, "Epoch", "", columns=2)
+    for metric, axes in zip(("loss", "mae"), pair, strict=True):
+        plot_history(history, metric, title, skip, axes)
+    return pair
+
+
+def plot_predictions(x, y, predictions, title):
+    """Predictions over actual values, with the sine behind them. Returns the Axes.
+
+    x: shape (n,). y: shape (n,), or None to leave the actual values out. predictions: {label:
+    array of shape (n,)}, four at most.
+    """
+    axes = radians(new_axes(title, "", "y"))
+    wave = np.linspace(0, 2 * np.pi, 200)
+    axes.plot(wave, np.sin(wave), color=SKY, lw=2, label="Sine", zorder=1)
+    if y is not None:
+        axes.plot(x, y, ".", color="0.65", label="Actual values", zorder=1)
+    # One prediction is dots; several that lie on one another need marks of different shapes.
+    looks = PREDICTION_LOOKS if len(predictions) > 1 else [{"marker": ".", "color": VERMILION}]
+    for (label, values), look in zip(predictions.items(), looks, strict=False):
+        axes.plot(x, values, linestyle="none", label=label, zorder=2, **look)
+    return _legend(axes)
+
+
+def mark_kinks(axes, kinks):
+    """Dashed vertical lines where first-layer neurons bend. kinks: x values. Returns the Axes."""
+    for number, kink in enumerate(kinks):
+        label = None if number else "Kink of a neuron"
+        axes.axvline(kink, color=PURPLE, linestyle="--", lw=1.5, label=label, zorder=1)
+    return _legend(axes)
+
+
+def plot_differences(x, differences, title):
+    """Small differences over x, as marks. differences: {label: array (n,)}. Returns the Axes."""
+    axes = radians(new_axes(title, "", "Difference"))
+    for (label, values), look in zip(differences.items(), PREDICTION_LOOKS[1:], strict=False):
+        axes.plot(x, values, linestyle="none", label=label, **look)
+    return _legend(axes)
+
+
+def _legend(axes):
+    with plt.rc_context(STYLE):
+        axes.legend(loc="best", fontsize=12)
+    return axes

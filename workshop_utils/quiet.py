@@ -1,0 +1,48 @@
+"""Keeping tools that talk to themselves from talking over the lesson."""
+
+import io
+import logging
+import os
+import sys
+import tempfile
+from contextlib import contextmanager, redirect_stdout
+
+
+def tensorflow():
+    """Tell TensorFlow's C++ side to report errors only. Call it before the first import of Keras.
+
+    Its log lines about CPU features and thread pools go to stderr before Python can filter them,
+    so the level has to stand in the environment before the library is loaded.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+@contextmanager
+def output():
+    """Hold back what a library prints, from Python and from C++ code alike.
+
+    C++ code writes to the process's file descriptors, past Python's `sys.stdout`; a notebook's
+    `sys.stdout` in turn is no file descriptor; loggers keep the stream that they found first. So
+    all three are held. If the block raises, what was held back is printed to stderr.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    printed, failed, threshold = io.StringIO(), True, logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryFile() as held:
+        try:
+            os.dup2(held.fileno(), 1)
+            os.dup2(held.fileno(), 2)
+            with redirect_stdout(printed):
+                yield
+            failed = False
+        finally:
+            logging.disable(threshold)
+            for descriptor, copy in zip((1, 2), saved, strict=True):
+                os.dup2(copy, descriptor)
+                os.close(copy)
+            if failed:
+                held.seek(0)
+                print(printed.getvalue(), held.read().decode(errors="replace"), file=sys.stderr)
