@@ -1,0 +1,72 @@
+"""What several test files share: a small trained model in all its forms."""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT / "benchmarks"))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(scope="session")
+def dataset():
+    """The course's default dataset."""
+    from workshop_utils import data
+
+    return data.split(*data.make(1000, 0.1, seed=1))
+
+
+@pytest.fixture(scope="session")
+def model(dataset):
+    """Notebook 04's model, trained just long enough that its weights are its own."""
+    from convergence import build
+
+    from workshop_utils import training
+
+    network = build("larger", seed=1)
+    training.fit(
+        network,
+        dataset.x_train,
+        dataset.y_train,
+        epochs=60,
+        batch_size=64,
+        validation_data=(dataset.x_validate, dataset.y_validate),
+        verbose=False,
+    )
+    return network
+
+
+@pytest.fixture(scope="session")
+def float_tflite(model):
+    """That model as a float32 flatbuffer."""
+    from workshop_utils import convert
+
+    return convert.to_float(model)
+
+
+@pytest.fixture(scope="session")
+def int8_tflite(model, dataset):
+    """That model as an int8 flatbuffer, quantized per tensor."""
+    from workshop_utils import convert
+
+    return convert.to_int8(model, dataset.x_train[:500])
+
+
+@pytest.fixture(scope="session")
+def forward():
+    """An independent float64 forward pass of a Dense/ReLU network: f(weights, x)."""
+
+    def run(weights, x):
+        value = np.asarray(x, np.float64)[:, None]
+        layers = list(zip(weights[::2], weights[1::2], strict=True))
+        for number, (kernel, bias) in enumerate(layers):
+            value = value @ kernel + bias
+            if number < len(layers) - 1:
+                value = np.maximum(value, 0)
+        return value[:, 0]
+
+    return run

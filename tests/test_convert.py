@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from workshop_utils import convert, course, inference, quiet
+from workshop_utils.errors import WorkshopError
+
+
+def tensors(tflite):
+    """(dtype, number of scales) of each tensor, read with LiteRT."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=tflite)
+    return [
+        (np.dtype(t["dtype"]), len(t["quantization_parameters"]["scales"]))
+        for t in interpreter.get_tensor_details()
+    ]
+
+
+def test_float_model_is_float_throughout(float_tflite):
+    assert {dtype for dtype, _ in tensors(float_tflite)} <= {np.dtype("float32"), np.dtype("int32")}
+
+
+def test_int8_model_has_one_scale_per_tensor_and_no_float(int8_tflite):
+    found = tensors(int8_tflite)
+    assert {dtype for dtype, _ in found} == {np.dtype("int8"), np.dtype("int32")}
+    assert {scales for _, scales in found} <= {0, 1}
+
+
+def test_per_channel_on_request(model, dataset, int8_tflite):
+    finer = convert.to_int8(model, dataset.x_train[:500], per_channel=True)
+    assert 16 in {scales for _, scales in tensors(finer)}
+    assert len(finer) > len(int8_tflite)
+
+
+def test_the_input_scale_covers_the_representative_data(int8_tflite, dataset):
+    source, _ = inference.details(int8_tflite)
+    scale, zero_point = source["quantization"]
+    lowest, highest = inference.dequantize([-128, 127], scale, zero_point)
+    assert lowest <= dataset.x_train[:500].min() + scale
+    assert highest >= dataset.x_train[:500].max() - scale
+
+
+def test_same_model_same_bytes(model, dataset, int8_tflite):
+    assert convert.to_int8(model, dataset.x_train[:500]) == int8_tflite
+
+
+def test_notebook_05_converts_as_the_helper_does(model, dataset, int8_tflite):
+    """The options that the notebook shows are the options that `to_int8` sets."""
+    import tensorflow as tf
+
+    cells = course.tagged_source(course.notebooks()["05"], "recipe")
+    scope = {"tf": tf, "convert": convert, "model": model, "x_train": dataset.x_train}
+    for cell in cells:
+        exec(cell, scope | {"REPRESENTATIVE": 500}, scope)
+    assert scope["model_tflite"] == int8_tflite
+
+
+def test_silence(model, dataset, capfd):
+    convert.to_float(model)
+    convert.to_int8(model, dataset.x_train[:10])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_was_held_back_is_shown_when_it_fails(capfd):
+    with pytest.raises(RuntimeError), quiet.output():
+        print("the clue")
+        raise RuntimeError
+    assert "the clue" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("x", [[], [1.0, float("nan")]])
+def test_bad_representative_data(model, x):
+    with pytest.raises(WorkshopError, match="representative dataset"):
+        convert.to_int8(model, x)

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from workshop_utils import data
+from workshop_utils.errors import MissingArtifact, WorkshopError
+
+
+def test_samples_follow_the_sine_with_the_noise_asked_for():
+    x, y = data.make(20_000, 0.1, seed=3)
+    assert x.dtype == y.dtype == np.float32
+    assert x.shape == y.shape == (20_000,)
+    assert x.min() >= 0 and x.max() <= np.float32(2 * np.pi)
+    # A uniform distribution has a quarter of its mass in each quarter of its range.
+    quarters = np.histogram(x, bins=4, range=(0, 2 * np.pi))[0] / x.size
+    assert np.allclose(quarters, 0.25, atol=0.02)
+    residual = y - np.sin(x)
+    assert abs(residual.mean()) < 0.005
+    assert abs(residual.std() - 0.1) < 0.005
+
+
+def test_samples_come_in_no_order():
+    x, _ = data.make(1000, 0.1, seed=1)
+    assert abs(np.corrcoef(x[:-1], x[1:])[0, 1]) < 0.1
+
+
+def test_same_seed_same_samples():
+    assert all(map(np.array_equal, data.make(50, 0.1, 7), data.make(50, 0.1, 7)))
+    assert not np.array_equal(data.make(50, 0.1, 7)[0], data.make(50, 0.1, 8)[0])
+
+
+@pytest.mark.parametrize("samples", [0, -5, 9, 10**9, 3.5, "many", True])
+def test_bad_sample_counts(samples):
+    with pytest.raises(WorkshopError, match="SAMPLES is"):
+        data.make(samples, 0.1, 1)
+
+
+@pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf"), "loud"])
+def test_bad_noise(noise):
+    with pytest.raises(WorkshopError, match="NOISE is"):
+        data.make(100, noise, 1)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "one", 2**32])
+def test_bad_seeds(seed):
+    with pytest.raises(WorkshopError, match="SEED is"):
+        data.make(100, 0.1, seed)
+
+
+def test_split_deals_out_every_sample_once():
+    x, y = data.make(1000, 0.1, seed=1)
+    parts = data.split(x, y)
+    assert [part.size for part in parts] == [600, 600, 200, 200, 200, 200]
+    assert np.array_equal(np.concatenate(parts[0::2]), x)
+    assert np.array_equal(np.concatenate(parts[1::2]), y)
+
+
+@pytest.mark.parametrize(("train", "test"), [(0.9, 0.2), (0, 0.2), (0.6, 0), (0.8, 0.2), (-1, 0.5)])
+def test_shares_that_do_not_add_up(train, test):
+    x, y = data.make(100, 0.1, seed=1)
+    with pytest.raises(WorkshopError, match="leave one of the three sets empty"):
+        data.split(x, y, train, test)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        ([], [], "empty"),
+        ([1, 2], [1], "equally long"),
+        ([[1.0]], [[1.0]], "one-dimensional"),
+        ([1, float("nan")], [1, 2], "NaN"),
+        ([1, 2], [1, float("inf")], "NaN or infinity"),
+    ],
+)
+def test_bad_arrays(x, y, words):
+    with pytest.raises(WorkshopError, match=words):
+        data.split(x, y)
+
+
+def test_save_and_load(tmp_path, dataset):
+    path = data.save(dataset, tmp_path / "dataset.npz")
+    assert all(map(np.array_equal, data.load(path), dataset))
+
+
+def test_load_without_a_file(tmp_path):
+    with pytest.raises(MissingArtifact):
+        data.load(tmp_path / "dataset.npz")
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "other"])
+def test_load_a_damaged_file(tmp_path, dataset, damage):
+    path = data.save(dataset, tmp_path / "dataset.npz")
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-300])
+    elif damage == "text":
+        path.write_text("not a dataset")
+    else:
+        np.savez(path, something=[1])
+    with pytest.raises(WorkshopError, match=r"run notebook 02_dataset\.ipynb again"):
+        data.load(path)

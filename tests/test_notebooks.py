@@ -1,0 +1,128 @@
+"""The committed notebooks: executed by nbval, and in the shape that this course gives them."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from workshop_utils import course, paths
+
+NOTEBOOKS = {path.name: nbformat.read(path, 4) for path in course.notebooks().values()}
+each = pytest.mark.parametrize("name", NOTEBOOKS)
+
+
+def code(name):
+    return [cell for cell in NOTEBOOKS[name].cells if cell.cell_type == "code"]
+
+
+def prose(name):
+    return "\n".join(c.source for c in NOTEBOOKS[name].cells if c.cell_type == "markdown")
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def test_nbval_accepts_every_notebook_in_order(tmp_path):
+    """A fresh kernel each, compared outputs compared, artifacts in a temporary folder."""
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=300", "-q"]
+    result = subprocess.run(
+        [*command, "-p", "no:cacheprovider", "--rootdir", tmp_path, *course.notebooks().values()],
+        env={**os.environ, "WORKSHOP_HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
+    cells = sum(len(code(name)) for name in NOTEBOOKS)
+    assert f"{cells} passed" in result.stdout
+    assert all(path.exists() for path in map(_moved(tmp_path), paths.MADE_BY))
+
+
+def _moved(home):
+    return lambda path: home / path.relative_to(paths.HOME)
+
+
+@each
+def test_something_is_compared(name):
+    compared = [cell for cell in code(name) if "nbval-check-output" in tags(cell)]
+    assert compared
+    for cell in compared:
+        assert cell.outputs, f"Nothing is stored to compare with: {cell.source}"
+
+
+@each
+def test_was_executed_in_order_and_kept_clean(name):
+    counts = [cell.execution_count for cell in code(name)]
+    assert counts == list(range(1, len(counts) + 1)), "Execute and save the whole notebook again."
+    for cell in code(name):
+        assert "execution" not in cell.metadata and "papermill" not in cell.metadata
+        for output in cell.outputs:
+            assert output.output_type != "error" and output.get("name") != "stderr"
+            text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+            assert "/tmp/" not in text and "Warning" not in text and "\r" not in text
+            assert len(text) < 2500, "Too much text for a committed notebook."
+    assert "papermill" not in NOTEBOOKS[name].metadata
+
+
+def test_together_they_are_small():
+    assert sum(path.stat().st_size for path in course.notebooks().values()) < 1_000_000
+
+
+@each
+def test_shape(name):
+    cells = NOTEBOOKS[name].cells
+    assert cells[0].source.startswith(f"# {int(name[:2])} · ")
+    assert re.search(r"You will\n\n(- .*\n){3}", cells[0].source + "\n"), "Three goals on top."
+    assert re.search(r"About \d+ minutes · needs: ", cells[0].source)
+    titles = re.findall(r"^## (.+)$", prose(name), re.M)
+    wanted = ["Set up", "Check", "Try it", "Recap"] if name[:2] != "01" else ["Set up", "Recap"]
+    assert [title for title in titles if title in wanted] == wanted
+    assert 18 <= len(cells) <= 45
+    assert cells[-1].cell_type == "markdown" and cells[-1].source.startswith("## Recap")
+
+
+@each
+def test_code_cells_are_short_and_the_parameters_are_literals(name):
+    for cell in code(name):
+        assert len(cell.source.splitlines()) <= 14, cell.source
+    (parameters,) = [cell for cell in code(name) if "parameters" in tags(cell)]
+    for node in ast.parse(parameters.source).body:
+        assert isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+
+
+@each
+def test_from_02_on_there_is_an_exercise_with_a_folded_solution(name):
+    solutions = [cell for cell in code(name) if "solution" in tags(cell)]
+    assert len(solutions) == (name[:2] != "01")
+    for cell in solutions:
+        assert cell.metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+        assert cell.outputs, "The solution shows no result."
+
+
+@each
+def test_links_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)]+)\)", prose(name)):
+        if not target.startswith("http"):
+            assert (paths.NOTEBOOKS_DIR / target).exists(), target
+    order = list(NOTEBOOKS)
+    here = order.index(name)
+    top = NOTEBOOKS[name].cells[0].source
+    if here:
+        assert f"previous: [{title(order[here - 1])}]({order[here - 1]})" in top
+    if here < len(order) - 1:
+        assert f"next: [{title(order[here + 1])}]({order[here + 1]})" in top
+        assert f"({order[here + 1]})" in NOTEBOOKS[name].cells[-1].source
+
+
+def title(name):
+    return NOTEBOOKS[name].cells[0].source.splitlines()[0].removeprefix("# ")
+
+
+def test_markdown_needs_no_mathjax():
+    for name in NOTEBOOKS:
+        assert "$" not in prose(name), name

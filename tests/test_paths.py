@@ -1,0 +1,73 @@
+import errno
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from workshop_utils import paths
+from workshop_utils.errors import MissingArtifact, WorkshopError
+
+
+def test_workshop_home_moves_everything(tmp_path):
+    code = "from workshop_utils import paths; print(paths.MODEL_TFLITE, paths.FIRMWARE_MODEL)"
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "WORKSHOP_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    home = tmp_path.resolve()
+    assert printed.split() == [f"{home}/models/model.tflite", f"{home}/firmware/model/model.cc"]
+
+
+def test_every_artifact_has_a_notebook_that_makes_it():
+    for path, notebook in paths.MADE_BY.items():
+        assert (paths.NOTEBOOKS_DIR / f"{notebook}.ipynb").is_file(), path
+
+
+def test_missing_artifact_names_notebook_and_command(monkeypatch, tmp_path):
+    wanted = tmp_path / "model.keras"
+    monkeypatch.setitem(paths.MADE_BY, wanted, "04_larger_model")
+    with pytest.raises(MissingArtifact) as caught:
+        paths.require(wanted)
+    assert "04_larger_model.ipynb" in str(caught.value)
+    assert "workshop run --only 04" in str(caught.value)
+    assert isinstance(caught.value, FileNotFoundError)
+
+
+def test_require_returns_the_path_of_a_file_that_is_there(tmp_path):
+    there = paths.write(tmp_path / "deep" / "file.txt", "text")
+    assert paths.require(there) == there
+    assert there.read_text() == "text"
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
+    target = paths.write(tmp_path / "model.cc", b"old")
+    with pytest.raises(RuntimeError), paths.replacing(target) as temporary:
+        temporary.write_bytes(b"half of the ne")
+        raise RuntimeError("stopped in the middle")
+    assert target.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.cc"]
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    target = paths.write(tmp_path / "model.cc", b"old")
+    sentence = pytest.raises(WorkshopError, match=r"Cannot write .*model\.cc: No space left")
+    with sentence, paths.replacing(target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert target.read_bytes() == b"old"
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "models").write_text("a file where a folder should be")
+    with pytest.raises(WorkshopError, match="Cannot write"):
+        paths.write(tmp_path / "models" / "model.cc", b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_written_files_can_be_read_by_others(tmp_path):
+    mode = paths.write(tmp_path / "file", b"").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o644

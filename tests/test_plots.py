@@ -1,0 +1,80 @@
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+from workshop_utils import plots
+
+X = np.linspace(0, 6, 30)
+HISTORY = {name: list(np.linspace(1, 0.1, 40)) for name in ("loss", "val_loss", "mae", "val_mae")}
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def pictures(dataset):
+    many = {name: np.sin(X) for name in ("Keras", "TFLite float", "TFLite int8", "TFLM int8")}
+    one = plots.plot_predictions(X, np.sin(X), {"Predictions": X}, "one")
+    return {
+        "samples": plots.plot_samples(X, np.sin(X), "samples"),
+        "split": plots.plot_split(dataset, "split"),
+        "history": plots.plot_history(HISTORY, "loss", "history", skip=10),
+        "pair": plots.plot_history_pair(HISTORY, "pair", skip=10)[1],
+        "one": plots.mark_kinks(one, [1.0, 2.0]),
+        "many": plots.plot_predictions(X, None, many, "many"),
+        "differences": plots.plot_differences(X, many, "differences"),
+    }
+
+
+def test_every_picture_has_a_title_labels_and_nothing_cut_off(dataset):
+    for name, axes in pictures(dataset).items():
+        assert axes.get_title() == name
+        assert axes.get_xlabel() and axes.get_ylabel(), name
+        figure = axes.figure
+        figure.savefig(io.BytesIO())  # lays the figure out
+        inside = figure.bbox.padded(1)
+        boxes = [figure.get_tightbbox().transformed(figure.dpi_scale_trans)]
+        assert all(inside.containsx(x) for box in boxes for x in box.intervalx), name
+        assert all(inside.containsy(y) for box in boxes for y in box.intervaly), name
+
+
+def test_pictures_are_small_files(dataset):
+    for name, axes in pictures(dataset).items():
+        file = io.BytesIO()
+        axes.figure.savefig(file, format="png")
+        assert file.tell() < 90_000, name
+
+
+def test_history_leaves_out_the_first_epochs():
+    axes = plots.plot_history(HISTORY, "loss", "title", skip=10)
+    for line in axes.get_lines():
+        assert line.get_xdata()[0] == 11 and line.get_xdata()[-1] == 40
+
+
+def luminance(colour):
+    """Relative luminance of an sRGB colour, as the Web Content Accessibility Guidelines have it."""
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_several_predictions_differ_in_shape_not_only_in_colour():
+    markers = [look["marker"] for look in plots.PREDICTION_LOOKS]
+    assert len(set(markers)) == len(markers)
+    for look in plots.PREDICTION_LOOKS:
+        contrast = 1.05 / (luminance(look["color"]) + 0.05)
+        assert contrast >= 3, "Too pale on white for the last row."
+
+
+def test_the_users_own_style_stays(dataset):
+    before = dict(matplotlib.rcParams)
+    pictures(dataset)
+    assert dict(matplotlib.rcParams) == before
