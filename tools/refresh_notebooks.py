@@ -3,9 +3,11 @@
     .venv/bin/python tools/refresh_notebooks.py
 
 Run it after every change to a notebook or to a helper whose results it shows. Artifacts go to a
-temporary folder. What a reader has no use for, such as times of execution, is left out.
+temporary folder. What a reader has no use for, such as times of execution, is left out. The
+picture of the cell tagged 'readme' becomes docs/result.png.
 """
 
+import base64
 import os
 import sys
 import tempfile
@@ -32,6 +34,14 @@ def execute(path):
     return notebook
 
 
+def pictures(notebook, tag):
+    """The PNG files that cells with `tag` show."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []) if tag in cell.metadata.get("tags", []) else []:
+            if "image/png" in output.get("data", {}):
+                yield base64.b64decode(output.data["image/png"])
+
+
 def main():
     """Refresh every notebook; stop at the first that fails."""
     with tempfile.TemporaryDirectory() as home:
@@ -39,7 +49,10 @@ def main():
         from workshop_utils import course, paths
 
         for path in course.notebooks().values():
-            paths.write(path, nbformat.writes(execute(path)) + "\n")
+            notebook = execute(path)
+            paths.write(path, nbformat.writes(notebook) + "\n")
+            for picture in pictures(notebook, "readme"):
+                paths.write(paths.PROJECT / "docs" / "result.png", picture)
             print(path.name, file=sys.stderr)
 
 

@@ -1,0 +1,154 @@
+import sys
+
+import numpy as np
+import pytest
+
+from workshop_utils import inference
+from workshop_utils.errors import TflmUnavailable, WorkshopError
+
+needs_tflm = pytest.mark.skipif(
+    inference.tflm_problem() is not None, reason=str(inference.tflm_problem())
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "zero_point", "expected"),
+    [
+        (0, 0.1, 3, 3),
+        (0.26, 0.1, 0, 3),  # cutting off would give 2
+        (-0.26, 0.1, 0, -3),
+        (2 * np.pi, 0.0245, -128, 127),  # would wrap to -128 without clipping
+        (-1e9, 0.1, 0, -128),
+        (1e9, 0.1, 0, 127),
+    ],
+)
+def test_quantize(value, scale, zero_point, expected):
+    q = inference.quantize([value], scale, zero_point)
+    assert q.dtype == np.int8 and q.tolist() == [expected]
+
+
+def test_there_and_back_is_off_by_half_a_step_at_most():
+    x = np.linspace(-1, 1, 999, dtype=np.float32)
+    back = inference.dequantize(inference.quantize(x, 0.01, 5), 0.01, 5)
+    assert back.dtype == np.float32
+    assert np.abs(back - x).max() <= 0.005 + 1e-6
+
+
+def test_back_and_there_is_exact_for_every_code():
+    codes = np.arange(-128, 128).astype(np.int8)
+    assert np.array_equal(inference.quantize(inference.dequantize(codes, 0.3, -7), 0.3, -7), codes)
+
+
+def test_shapes_stay():
+    assert inference.quantize(np.zeros((2, 3)), 1, 0).shape == (2, 3)
+    assert inference.dequantize(np.zeros((2, 3), np.int8), 1, 0).shape == (2, 3)
+
+
+@pytest.mark.parametrize("scale", [0, -0.1, float("nan"), float("inf")])
+def test_bad_scale(scale):
+    with pytest.raises(ValueError, match="must be a positive number"):
+        inference.quantize([1.0], scale, 0)
+    with pytest.raises(ValueError, match="must be a positive number"):
+        inference.dequantize([1], scale, 0)
+
+
+def test_values_that_int8_cannot_say():
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        inference.quantize([1.0, np.nan], 0.1, 0)
+
+
+def test_keras_and_tflite_float_equal_a_forward_pass(model, float_tflite, dataset, forward):
+    expected = forward(model.get_weights(), dataset.x_test)
+    assert np.allclose(model.predict(dataset.x_test, verbose=0).ravel(), expected, atol=1e-5)
+    predicted = inference.predict(float_tflite, dataset.x_test)
+    assert predicted.dtype == np.float32 and predicted.shape == dataset.x_test.shape
+    assert np.allclose(predicted, expected, atol=1e-5)
+
+
+@needs_tflm
+def test_float_on_tflm_equals_a_forward_pass(model, float_tflite, dataset, forward):
+    expected = forward(model.get_weights(), dataset.x_test)
+    assert np.allclose(inference.predict(float_tflite, dataset.x_test, "tflm"), expected, atol=1e-5)
+
+
+def test_int8_stays_close_to_float(int8_tflite, float_tflite, dataset):
+    float_answers = inference.predict(float_tflite, dataset.x_test)
+    int8_answers = inference.predict(int8_tflite, dataset.x_test)
+    assert np.sqrt(np.mean((float_answers - int8_answers) ** 2)) < 0.06
+
+
+@needs_tflm
+def test_tflm_answers_as_its_own_interpreter_does(int8_tflite):
+    from tflite_micro.python.tflite_micro import runtime
+
+    interpreter = runtime.Interpreter.from_bytes(int8_tflite)
+    expected = []
+    codes = np.arange(-128, 128).astype(np.int8)
+    for code in codes:
+        interpreter.set_input(np.array([[code]], np.int8), 0)
+        interpreter.invoke()
+        expected.append(interpreter.get_output(0).item())
+    answers = inference.invoke(int8_tflite, codes, "tflm")
+    assert answers.dtype == np.int8
+    assert answers.tolist() == expected
+    assert len(set(expected)) > 50, "The model answers nearly the same to everything."
+
+
+@needs_tflm
+def test_litert_and_tflm_are_relatives(int8_tflite):
+    codes = np.arange(-128, 128).astype(np.int8)
+    answers = [
+        inference.invoke(int8_tflite, codes, name).astype(int) for name in ("litert", "tflm")
+    ]
+    assert np.abs(answers[0] - answers[1]).max() <= 2
+
+
+def test_evaluate_is_the_mean_squared_error(float_tflite, dataset):
+    expected = np.mean((inference.predict(float_tflite, dataset.x_test) - dataset.y_test) ** 2)
+    assert inference.evaluate(float_tflite, dataset.x_test, dataset.y_test) == pytest.approx(
+        expected
+    )
+
+
+@pytest.mark.parametrize("cut", [0, 4, 7, 100, -1])
+def test_truncated_models(int8_tflite, dataset, cut):
+    for runtime in inference.RUNTIMES:
+        with pytest.raises(WorkshopError, match="not a whole TensorFlow Lite model"):
+            inference.predict(int8_tflite[:cut], dataset.x_test, runtime)
+
+
+def test_foreign_bytes():
+    with pytest.raises(WorkshopError, match=r"05_tensorflow_lite\.ipynb"):
+        inference.details(b"GIF89a, surely not a model" * 50)
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [([], "shape"), ([[1.0]], "shape"), ([np.nan], "NaN"), (3.0, "shape")],
+)
+def test_bad_x(int8_tflite, float_tflite, x, words):
+    for tflite in (int8_tflite, float_tflite):
+        with pytest.raises(WorkshopError, match=words):
+            inference.predict(tflite, np.array(x, np.float32))
+
+
+def test_raw_values_of_the_wrong_kind(int8_tflite):
+    with pytest.raises(WorkshopError, match="input is int8, but got float64: quantize"):
+        inference.invoke(int8_tflite, np.array([0.5]))
+
+
+def test_unknown_runtime(int8_tflite, dataset):
+    with pytest.raises(WorkshopError, match="no runtime 'gpu'"):
+        inference.predict(int8_tflite, dataset.x_test, "gpu")
+
+
+def test_x_and_y_of_different_length(int8_tflite, dataset):
+    with pytest.raises(WorkshopError, match="equally long"):
+        inference.evaluate(int8_tflite, dataset.x_test, dataset.y_test[1:])
+
+
+def test_without_tflm_a_sentence_says_so(monkeypatch, int8_tflite, dataset):
+    monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
+    assert "Linux on x86-64" in inference.tflm_problem()
+    with pytest.raises(TflmUnavailable, match="no Python package for this machine"):
+        inference.predict(int8_tflite, dataset.x_test, "tflm")
