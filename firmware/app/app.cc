@@ -1,0 +1,44 @@
+#include "app/app.h"
+
+#include "app/console.h"
+#include "boards/board.h"
+#include "model/model.h"
+
+namespace app {
+
+float Angle(uint32_t step, uint32_t count) {
+  constexpr float kTwoPi = 6.28318530717958647692f;
+  return kTwoPi * static_cast<float>(step) / static_cast<float>(count);
+}
+
+uint8_t Brightness(float value) {
+  const float level = (value + 1.0f) * 127.5f + 0.5f;
+  if (level >= 255.0f) return 255;
+  // Written so that NaN is dark.
+  return level > 0.0f ? static_cast<uint8_t>(level) : 0;
+}
+
+void Start() {
+  board::Init();
+  size_t length;
+  uint8_t* const arena = board::Arena(&length);
+  if (engine::Init(g_model, g_model_len, arena, length) != engine::Status::kOk) {
+    Halt(engine::Reason());
+  }
+  Print("# engine ");
+  Print(engine::Name());
+  Print(": arena ");
+  PrintInteger(static_cast<int32_t>(engine::GetInfo().arena_used));
+  Print(" of ");
+  PrintInteger(static_cast<int32_t>(length));
+  Print(" bytes\n");
+}
+
+void Halt(const char* reason) {
+  Print("# stopped: ");
+  Print(reason);
+  Print("\n");
+  board::Stop(1);
+}
+
+}  // namespace app
