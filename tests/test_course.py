@@ -273,5 +273,26 @@ def test_copies_and_page_are_small(changed_run):
     assert (output / "report.html").stat().st_size < 2_000_000
 
 
+def test_without_tflm_the_notebooks_go_on(changed_run, tmp_path):
+    """A package that fails to import stands in for a platform where there is no such package."""
+    fake = tmp_path / "tflite_micro"
+    fake.mkdir()
+    (fake / "__init__.py").write_text("raise ImportError('no package here')\n")
+    environment_without = environment(changed_run[0]) | {"PYTHONPATH": str(tmp_path)}
+    output = tmp_path / "output"
+    result = subprocess.run(
+        [sys.executable, "-m", "workshop_utils.cli", "run", "--from", "05", "--output", output],
+        env=environment_without,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    for name in ("05_tensorflow_lite", "06_microcontroller"):
+        assert "has no Python package for this machine" in printed(output / f"{name}.ipynb")
+    assert "of 256 answers of the chip equal those of LiteRT" in printed(
+        output / "06_microcontroller.ipynb"
+    )
+
+
 def test_running_from_elsewhere_writes_to_the_home(small_course, tmp_path):
     assert paths.OUTPUT_DIR.is_absolute() and Path(paths.shown(paths.DATASET)).parts[0] == "models"

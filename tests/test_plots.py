@@ -59,6 +59,12 @@ def test_history_leaves_out_the_first_epochs():
         assert line.get_xdata()[0] == 11 and line.get_xdata()[-1] == 40
 
 
+def test_the_led_goes_through_every_brightness():
+    picture = plots.animate_led(np.array([0, 128, 255], np.uint8), seconds=3).data
+    assert picture.startswith("<svg") and picture.endswith("</svg>")
+    assert picture.count('values="0.00;0.50;1.00" dur="3s" repeatCount="indefinite"') == 2
+
+
 def luminance(colour):
     """Relative luminance of an sRGB colour, as the Web Content Accessibility Guidelines have it."""
     rgb = np.array(matplotlib.colors.to_rgb(colour))

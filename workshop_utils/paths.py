@@ -13,6 +13,8 @@ from workshop_utils.errors import MissingArtifact, WorkshopError
 
 PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS_DIR = PROJECT / "notebooks"
+FIRMWARE_DIR = PROJECT / "firmware"
+FIRMWARE_REFERENCE_MODEL = FIRMWARE_DIR / "model" / "reference" / "model.cc"
 
 HOME = Path(os.environ.get("WORKSHOP_HOME") or PROJECT).expanduser().resolve()
 MODELS_DIR = HOME / "models"
@@ -25,6 +27,8 @@ MODEL_NO_QUANT_TFLITE = MODELS_DIR / "model_no_quant.tflite"
 MODEL_TFLITE = MODELS_DIR / "model.tflite"
 MODEL_TFLITE_MICRO = MODELS_DIR / "model.cc"
 FIRMWARE_MODEL = HOME / "firmware" / "model" / "model.cc"
+FIRMWARE_BUILD_DIR = HOME / "firmware" / "build"
+FIRMWARE_IMAGES_DIR = HOME / "firmware" / "images"
 
 MADE_BY = {
     DATASET: "02_dataset",

@@ -1,0 +1,49 @@
+"""Run an image on QEMU's MPS2 AN386 board, the second opinion beside Unicorn. For tests only."""
+
+import queue
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+
+LAST = ("# end", "# stopped: ", "# fault: ")
+
+
+def require(*programs):
+    """Skip the test, with a reason, if one of the programs is not installed."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
+def run(image, timeout=20):
+    """What the image prints, text, up to the line with which it ends.
+
+    timeout: seconds; after that the test fails. Only the process started here is ended.
+    """
+    require("qemu-system-arm")
+    command = ["qemu-system-arm", "-M", "mps2-an386", "-display", "none", "-monitor", "none"]
+    process = subprocess.Popen(
+        [*command, "-serial", "stdio", "-kernel", str(image)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    arrived = queue.Queue()
+    reader = threading.Thread(target=lambda: [arrived.put(line) for line in process.stdout])
+    reader.start()
+    lines, deadline = [], time.monotonic() + timeout
+    try:
+        while not (lines and lines[-1].startswith(LAST)):
+            lines.append(arrived.get(timeout=max(0.0, deadline - time.monotonic())))
+    except queue.Empty:
+        pytest.fail(f"QEMU did not come to an end in {timeout} s; it printed {''.join(lines)!r}")
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        process.stdout.close()
+    return "".join(lines)

@@ -1,0 +1,545 @@
+"""The firmware, built and run: two compilers, two emulators and the desktop, one answer."""
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import qemu
+import tflite_factory
+from click.testing import CliRunner
+from elftools.elf.elffile import ELFFile
+
+from workshop_utils import c_source, emulator, firmware, inference, paths
+from workshop_utils.cli import main
+from workshop_utils.errors import WorkshopError
+
+WORKSHOP = [sys.executable, "-m", "workshop_utils.cli"]
+
+
+def use_home(patch, home):
+    """Let the firmware's files live in `home`, where notebook 06 has not written a model yet."""
+    patch.setattr(paths, "HOME", home)
+    patch.setattr(paths, "FIRMWARE_MODEL", home / "firmware" / "model" / "model.cc")
+    patch.setattr(paths, "FIRMWARE_BUILD_DIR", home / "firmware" / "build")
+    patch.setattr(paths, "FIRMWARE_IMAGES_DIR", home / "firmware" / "images")
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory):
+    """What these tests build, so that only the first build takes its time."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def home(shared_home, monkeypatch):
+    use_home(monkeypatch, shared_home)
+    yield shared_home
+    (shared_home / "firmware" / "model" / "model.cc").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def fresh_home(shared_home, tmp_path, monkeypatch):
+    """A home of the test's own; it takes over what Zig has compiled for others."""
+    (tmp_path / "firmware" / "build").mkdir(parents=True)
+    cache = shared_home / "firmware" / "build" / "zig-cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "firmware" / "build" / "zig-cache").symlink_to(cache)
+    use_home(monkeypatch, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def model():
+    """The model that the firmware has when notebook 06 has not run: int8, bytes."""
+    return c_source.read(paths.FIRMWARE_REFERENCE_MODEL)
+
+
+@pytest.fixture(scope="module")
+def expected(model):
+    """TFLM's answers to all 256 codes."""
+    if problem := inference.tflm_problem():
+        pytest.skip(problem)
+    codes = np.arange(-128, 128).astype(np.int8)
+    return list(zip(codes, inference.invoke(model, codes, "tflm"), strict=True))
+
+
+def files_below(folder):
+    return {path for path in folder.rglob("*") if "zig-cache" not in path.parts}
+
+
+# ---- One answer
+
+
+def answers(console):
+    columns, rows = emulator.table(console)
+    assert columns == ["q_in", "q_out"]
+    return rows
+
+
+def test_zig_on_unicorn_equals_tflm(home, expected):
+    result = emulator.run(firmware.build().sweep)
+    assert answers(result.console) == expected
+    assert len(result.instructions) == 256
+
+
+def test_zig_on_qemu_equals_tflm(home, expected):
+    qemu.require("qemu-system-arm")
+    assert answers(qemu.run(firmware.build().sweep)) == expected
+
+
+def test_gcc_on_unicorn_and_on_qemu_equals_tflm(home, expected):
+    qemu.require("arm-none-eabi-g++", "qemu-system-arm")
+    image = firmware.build(toolchain="gcc").sweep
+    assert answers(emulator.run(image).console) == expected
+    assert answers(qemu.run(image)) == expected
+
+
+def test_the_desktop_program_equals_tflm(home, expected):
+    assert answers(firmware.run_program(firmware.build("host").sweep)) == expected
+
+
+def test_the_wave_is_the_models_and_the_same_everywhere(home, model, expected):
+    consoles = {}
+    image = firmware.build(inferences_per_cycle=50, cycles=3)
+    consoles["zig, Unicorn"] = emulator.run(image.wave).console
+    if shutil.which("qemu-system-arm"):
+        consoles["zig, QEMU"] = qemu.run(image.wave)
+    if shutil.which("arm-none-eabi-g++"):
+        image = firmware.build(toolchain="gcc", inferences_per_cycle=50, cycles=3)
+        consoles["gcc, Unicorn"] = emulator.run(image.wave).console
+    tables = {name: emulator.table(console)[1] for name, console in consoles.items()}
+    assert all(rows == tables["zig, Unicorn"] for rows in tables.values()), tables.keys()
+
+    wave = emulator.parse_console(consoles["zig, Unicorn"])
+    assert len(wave) == 150
+    x = np.float32(2 * np.pi) * np.arange(50, dtype=np.float32) / np.float32(50)
+    np.testing.assert_allclose(wave.x, np.tile(x, 3), atol=2e-6)
+    np.testing.assert_allclose(wave.y, np.tile(inference.predict(model, x, "tflm"), 3), atol=1e-6)
+    np.testing.assert_array_equal(wave.led, np.floor((wave.y + 1) * 127.5 + 0.5).clip(0, 255))
+
+
+def test_the_led_register_and_the_instruction_counts_match_the_lines(home):
+    result = emulator.run(firmware.build(inferences_per_cycle=20, cycles=1).wave)
+    assert result.led.tolist() == result.inferences.led.tolist()
+    assert len(result.instructions) == 20
+    assert 300 < result.median_instructions < 10_000
+    assert 0 < result.stack_bytes < 4096 and 0 < result.arena_used < 4096
+
+
+def test_counting_real_firmware_by_blocks_is_counting_instructions(home):
+    from test_emulator import count_by_single_steps
+
+    image = firmware.build(inferences_per_cycle=20, cycles=1).wave
+    assert emulator.run(image).instructions == count_by_single_steps(image)
+
+
+# ---- Sizes
+
+
+def test_sizes_add_up_to_the_image(home, model):
+    image = firmware.build().wave
+    taken = firmware.sizes(image)
+    assert taken["other"] == 0 and len(model) <= taken["model"] < len(model) + 32
+    assert all(taken[part] > 0 for part in ("application", "engine", "start-up"))
+    with image.open("rb") as file:
+        segments = list(ELFFile(file).iter_segments(type="PT_LOAD"))
+        in_file = sum(segment["p_filesz"] for segment in segments)
+        in_ram = sum(s["p_memsz"] for s in segments if s["p_vaddr"] >= 0x20000000)
+    assert in_file - 64 <= firmware.flash_bytes(taken) <= in_file  # the rest aligns the parts
+    assert firmware.ram_bytes(taken) == in_ram
+
+
+def test_a_larger_model_shows_in_its_part_alone(home, model, tmp_path):
+    before = firmware.sizes(firmware.build().wave)
+    larger = tmp_path / "larger.tflite"
+    larger.write_bytes(model + bytes(1000))
+    after = firmware.sizes(firmware.build(model=larger).wave)
+    assert {part for part in after if after[part] != before[part]} == {"model"}
+    assert 990 <= after["model"] - before["model"] <= 1010
+
+
+# ---- Which model, which folder
+
+
+def test_the_model_is_the_given_one_or_the_notebooks_or_the_projects(home, model, tmp_path):
+    def outputs(**choice):
+        return [row[-1] for row in answers(emulator.run(firmware.build(**choice).sweep).console)]
+
+    models = [
+        tflite_factory.quantized(tflite_factory.sine_layers((1, 4, 1), seed=seed))
+        for seed in (1, 2)
+    ]
+    given = tmp_path / "given.tflite"
+    given.write_bytes(models[0])
+    projects = outputs()
+    c_source.write(models[1], paths.FIRMWARE_MODEL)
+    notebooks = outputs()
+    assert len({tuple(projects), tuple(notebooks), tuple(outputs(model=given))}) == 3
+    assert notebooks == outputs()
+
+
+def test_several_inputs_get_numbered_columns(home, tmp_path):
+    several = tmp_path / "several.tflite"
+    several.write_bytes(tflite_factory.quantized(tflite_factory.sine_layers((2, 4, 1))))
+    image = firmware.build(model=several)
+    columns, rows = emulator.table(emulator.run(image.sweep).console)
+    assert columns == ["q_in0", "q_in1", "q_out"] and len(rows) > 256
+    with pytest.raises(WorkshopError, match=r"^The firmware stopped: .+\.$"):
+        emulator.run(image.wave)
+
+
+def test_building_again_compiles_nothing(home):
+    firmware.build()
+    folder = paths.FIRMWARE_BUILD_DIR / "emulator-compact-zig"
+    before = (folder / ".ninja_log").read_bytes()
+    firmware.build()
+    assert (folder / ".ninja_log").read_bytes() == before
+
+
+def test_a_build_stays_in_its_folders(fresh_home):
+    sources = files_below(paths.FIRMWARE_DIR)
+    image = firmware.build()
+    assert files_below(paths.FIRMWARE_DIR) == sources
+    images = fresh_home / "firmware" / "images"
+    assert set(images.iterdir()) == {image.wave, image.sweep}
+    assert image.wave.name == "emulator-compact-zig-wave.elf"
+    assert set((fresh_home / "firmware").iterdir()) == {images, paths.FIRMWARE_BUILD_DIR}
+
+
+def test_a_folder_with_a_space_and_settings_for_something_else(fresh_home, monkeypatch):
+    use_home(monkeypatch, fresh_home / "my course")
+    for name in ("CXXFLAGS", "LDFLAGS", "CXX", "CMAKE_GENERATOR"):
+        monkeypatch.setenv(name, "-no-such-thing")
+    monkeypatch.delenv("HOME", raising=False)
+    cache = fresh_home / "firmware" / "build" / "zig-cache"
+    paths.FIRMWARE_BUILD_DIR.mkdir(parents=True)
+    (paths.FIRMWARE_BUILD_DIR / "zig-cache").symlink_to(cache)
+    assert emulator.run(firmware.build().wave, count=False).led.size == 200
+
+
+# ---- Bad input
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        ({"board": "toaster"}, "There is no board 'toaster'; choose one of emulator, host"),
+        ({"engine": "steam"}, "There is no engine 'steam'; choose one of compact, tflm"),
+        ({"toolchain": "tcc"}, "There is no toolchain 'tcc'; choose one of zig, gcc"),
+        ({"optimize": "-O9"}, "There is no optimization '-O9'"),
+        ({"board": "host", "toolchain": "gcc"}, "The board host is not built with gcc"),
+        ({"cycles": -1}, "0 or more cycles"),
+        ({"inferences_per_cycle": 0}, "1 or more inferences"),
+        ({"model": "/no/such/model.tflite"}, "Cannot read the model /no/such/model.tflite: No su"),
+        ({"model": "/"}, "Cannot read the model /: Is a directory"),
+        ({"model": __file__}, "are not a TensorFlow Lite model"),
+    ],
+)
+def test_choices_that_cannot_be(home, choice, sentence):
+    with pytest.raises(WorkshopError) as caught:
+        firmware.build(**choice)
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("package", ["cmake", "ninja", "ziglang"])
+def test_a_missing_package_is_one_sentence(home, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(WorkshopError, match=rf"package {package}, which is missing; run \./inst"):
+        firmware.build()
+
+
+def test_a_missing_gcc_is_one_sentence_and_zig_needs_none(home, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WorkshopError, match=r"no arm-none-eabi-g\+\+ .* apt install gcc-arm-none"):
+        firmware.build(toolchain="gcc")
+    assert firmware.build().toolchain == "zig"
+
+
+def test_tflm_without_its_folder(home, monkeypatch, tmp_path):
+    monkeypatch.delenv("TFLM_ROOT", raising=False)
+    with pytest.raises(WorkshopError, match=r"^The engine tflm needs .* TFLM_ROOT .* compact\.$"):
+        firmware.build(engine="tflm")
+    monkeypatch.setenv("TFLM_ROOT", str(tmp_path))
+    with pytest.raises(WorkshopError, match=r"^TFLM_ROOT is .* no include/tensorflow/"):
+        firmware.build(engine="tflm")
+
+
+def test_a_model_changed_by_hand_is_refused(home, model):
+    c_source.write(model, paths.FIRMWARE_MODEL)
+    text = paths.FIRMWARE_MODEL.read_text()
+    paths.FIRMWARE_MODEL.write_text(text.replace("0x54, 0x46", "0x54, 0x47"))
+    with pytest.raises(WorkshopError, match=r"^model\.cc does not match its SHA-256"):
+        firmware.build()
+
+
+def test_a_model_larger_than_the_flash(home, model, tmp_path):
+    large = tmp_path / "large.tflite"
+    large.write_bytes(model + bytes(firmware.FLASH_BYTES))
+    with pytest.raises(WorkshopError, match=r"^The model does not fit: it has 4,19\d,\d+ bytes"):
+        firmware.build(model=large)
+
+
+@pytest.mark.parametrize("linker", ["zig", "gcc"])
+def test_the_linkers_word_on_a_full_flash_is_understood(tmp_path, linker):
+    if linker == "gcc":
+        qemu.require("arm-none-eabi-g++")
+        compiler = ["arm-none-eabi-g++", "-mcpu=cortex-m4", "-mthumb", "-nostartfiles"]
+    else:
+        compiler = [sys.executable, "-m", "ziglang", "c++", "-mcpu=cortex_m4", "-fno-unwind-tables"]
+        compiler += ["-target", "thumb-freestanding-eabi"]
+    (tmp_path / "large.cc").write_text('extern "C" const char model[5000] = {1};')
+    (tmp_path / "script.ld").write_text(
+        "MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4000 }\n"
+        "SECTIONS { .model : { *(.rodata*) } > FLASH  /DISCARD/ : { *(.ARM*) } }"
+    )
+    said = subprocess.run(
+        [*compiler, "-nostdlib", "-Wl,-T,script.ld", "-Wl,-e,model", "large.cc", "-o", "large.elf"],
+        cwd=tmp_path,
+        env={**os.environ, "ZIG_GLOBAL_CACHE_DIR": "zig", "ZIG_LOCAL_CACHE_DIR": "zig"},
+        capture_output=True,
+        text=True,
+    )
+    assert said.returncode
+    sentence = firmware.explain(said.stdout + said.stderr)
+    assert re.match(
+        "The firmware does not fit: it needs (1,000 bytes )?more than the board's", sentence
+    )
+    assert "an image built before stays as it was" in sentence
+
+
+@pytest.fixture
+def broken_sources(fresh_home, monkeypatch):
+    """A former image, and since then a mistake in the application's source."""
+    image = firmware.build()
+    sources = fresh_home / "sources"
+    shutil.copytree(paths.FIRMWARE_DIR, sources, ignore=shutil.ignore_patterns("build", "images"))
+    monkeypatch.setattr(paths, "FIRMWARE_DIR", sources)
+    with (sources / "app" / "wave.cc").open("a") as file:
+        file.write("int forgotten = a_mistake;\nint another = b_mistake;\n")
+    return image
+
+
+def test_a_compile_error_names_the_line_and_the_log_and_keeps_the_image(broken_sources):
+    former = broken_sources.wave.read_bytes()
+    with pytest.raises(WorkshopError) as caught:
+        firmware.build()
+    sentence = str(caught.value)
+    assert "wave.cc:" in sentence and "'a_mistake'" in sentence and "\n" not in sentence
+    log = "firmware/build/emulator-compact-zig/build.log"
+    assert sentence.endswith(f"The whole log is {log}.")
+    assert "'b_mistake'" in (paths.HOME / log).read_text()
+    assert broken_sources.wave.read_bytes() == former
+
+
+def test_a_mistake_in_the_cmake_files(broken_sources):
+    with (paths.FIRMWARE_DIR / "CMakeLists.txt").open("a") as file:
+        file.write('message(FATAL_ERROR "This is what is wrong.")\n')
+    with pytest.raises(WorkshopError, match=r"not built: This is what is wrong; an image"):
+        firmware.build()
+
+
+def test_a_full_disk_keeps_the_former_images(home, monkeypatch):
+    image = firmware.build()
+    former = files_below(paths.FIRMWARE_IMAGES_DIR), image.wave.read_bytes()
+    copied = []
+
+    def copy_until_full(source, target):
+        copied.append(target)
+        Path(target).write_bytes(b"half of the ne")
+        if len(copied) == 2:  # The second image is the one that does not fit.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", copy_until_full)
+    with pytest.raises(WorkshopError, match=r"^Cannot write .*sweep\.elf: No space left on device"):
+        firmware.build()
+    assert (files_below(paths.FIRMWARE_IMAGES_DIR), image.wave.read_bytes()) == former
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "x.cc:1:1: fatal error: error writing to /tmp/x.s: No space left on device\n",
+        "error: unable to build: NoSpaceLeft\n",
+        "ninja: error: WriteFile(build.ninja): Disk quota exceeded\n",
+    ],
+)
+def test_a_disk_that_fills_up_while_compiling(said):
+    sentence = firmware.explain(said)
+    assert sentence.startswith(
+        "The firmware was not built because the disk is full; an image built b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "part"),
+    [
+        ("", "the compiler said nothing"),
+        ("[1/2] Building\nKilled\n", "Killed"),
+        ("a.cc:3: undefined reference to `f'\ncollect2: error: ld returned 1", "undefined refe"),
+        ("/usr/bin/../arm/ld: RAM is full\ncollect2: error: ld returned 1", "built: RAM is full;"),
+        ("CMake Error at CMakeLists.txt:3 (message):\n  No\n  engine.\n\n-- Bad\n", "No engine;"),
+        ("ninja: error: 'model.cc', needed by 'model.o', missing\n", "'model.cc', needed by"),
+    ],
+)
+def test_explain(said, part):
+    sentence = firmware.explain(said, paths.FIRMWARE_BUILD_DIR / "build.log")
+    assert part in sentence and "\n" not in sentence and "build.log" in sentence
+
+
+def test_a_build_folder_that_cannot_be_made(tmp_path, monkeypatch):
+    use_home(monkeypatch, tmp_path)
+    (tmp_path / "firmware").write_text("a file where a folder should be")
+    with pytest.raises(WorkshopError, match=r"^Cannot build in firmware/build/.*an image built"):
+        firmware.build()
+
+
+def test_a_damaged_build_folder_heals(fresh_home):
+    firmware.build()
+    folder = paths.FIRMWARE_BUILD_DIR / "emulator-compact-zig"
+    (folder / "CMakeCache.txt").write_text("nonsense")
+    (folder / "build.ninja").unlink()
+    (folder / "wave.elf").write_bytes(b"half")
+    assert emulator.run(firmware.build().wave, count=False).led.size == 200
+
+
+def operator(number):
+    def edit(model):
+        model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = number
+
+    return edit
+
+
+def input_type(name):
+    def edit(model):
+        model.subgraphs[0].tensors[0].type = getattr(tflite_factory.Type, name)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (operator(tflite_factory.Operator.CONV_2D), "CONV_2D"),
+        (input_type("INT16"), "(int16|INT16)"),
+        (input_type("UINT8"), "(uint8|UINT8)"),
+    ],
+)
+def test_a_model_that_the_engine_does_not_know_stops_with_its_reason(
+    home, model, tmp_path, edit, named
+):
+    strange = tmp_path / "strange.tflite"
+    strange.write_bytes(tflite_factory.edited(model, edit))
+    image = firmware.build(model=strange)
+    for program in (image.wave, image.sweep):
+        with pytest.raises(WorkshopError, match=rf"^The firmware stopped: .*{named}.*\.$"):
+            emulator.run(program)
+
+
+# ---- Programs of the desktop
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows runs no shell scripts")
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        ("exec sleep 60", "hangs: after 1 seconds"),
+        ("kill -SEGV $$", "crashed: program ended with code -11"),
+        ("exit 3", "crashed: program ended with code 3"),
+    ],
+)
+def test_desktop_programs_that_go_wrong(tmp_path, script, sentence):
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    with pytest.raises(WorkshopError, match=sentence):
+        firmware.run_program(program, timeout=1)
+    program.chmod(0o644)
+    with pytest.raises(WorkshopError, match=r"^Cannot run .*program: "):
+        firmware.run_program(program)
+
+
+# ---- The command
+
+
+def workshop(*arguments):
+    return CliRunner().invoke(main, ["firmware", *map(str, arguments)])
+
+
+def test_build_prints_flash_and_ram(home):
+    result = workshop("build", "--optimize", "-Os")
+    assert result.exit_code == 0 and result.stderr == ""
+    lines = dict(line.split()[:2] for line in result.stdout.splitlines() if line.startswith("  "))
+    assert int(lines["model"].replace(",", "")) > 2000
+    assert {"application", "engine", "model", "start-up", "runtime", "bss"} <= lines.keys()
+    assert "firmware/images/emulator-compact-zig-wave.elf" in result.stdout
+
+
+@pytest.mark.parametrize("board", ["emulator", "host"])
+def test_run_draws_the_wave(home, board):
+    result = workshop("run", "--board", board, "--cycles", 1, "--inferences-per-cycle", 60)
+    assert result.exit_code == 0 and result.stderr == "" and result.stdout.isascii()
+    assert "60 inferences" in result.stdout and result.stdout.count("*") >= 40
+    assert ("instructions per inference" in result.stdout) == (board == "emulator")
+
+
+@pytest.mark.parametrize("board", ["emulator", "host"])
+def test_sweep_writes_every_answer(home, tmp_path, expected, board):
+    target = tmp_path / "deep" / "sweep.csv"
+    result = workshop("sweep", "--csv", target, "--board", board)
+    assert result.exit_code == 0, result.stderr
+    lines = target.read_text().splitlines()
+    assert lines[0] == "q_in,q_out"
+    assert [tuple(map(int, line.split(","))) for line in lines[1:]] == expected
+
+
+def test_a_sweep_of_a_float_model_writes_nothing(home, tmp_path):
+    model = tmp_path / "float.tflite"
+    layers = tflite_factory.sine_layers((1, 4, 1))
+    model.write_bytes(tflite_factory.fully_connected(layers, "float32"))
+    result = workshop("sweep", "--csv", tmp_path / "sweep.csv", "--model", model)
+    assert result.exit_code == 1 and result.stdout == ""
+    assert result.stderr == "Error: The firmware stopped: a sweep needs an int8 model.\n"
+    assert not (tmp_path / "sweep.csv").exists()
+    assert workshop("run", "--model", model).exit_code == 0
+
+
+def test_failures_are_one_sentence_on_stderr(home, tmp_path):
+    for arguments in (["build", "--model", tmp_path / "none.tflite"], ["run", "--model", tmp_path]):
+        result = workshop(*arguments)
+        assert result.exit_code == 1 and result.stdout == ""
+        assert result.stderr.startswith("Error: Cannot read the model") and (
+            result.stderr.count("\n") == 1
+        )
+    assert workshop("build", "--board", "toaster").exit_code == 2
+    assert workshop("sweep").exit_code == 2
+
+
+def test_help_names_every_option():
+    assert {"build", "run", "sweep"} <= set(workshop("--help").stdout.split())
+    common = {"--model", "--board", "--engine", "--toolchain", "--optimize"}
+    wave = {"--cycles", "--inferences-per-cycle"}
+    for command, own in (("build", wave), ("run", wave), ("sweep", {"--csv"})):
+        assert common | own <= set(workshop(command, "--help").stdout.split())
+
+
+def test_as_a_process_with_a_home_of_its_own(shared_home, tmp_path):
+    sources = files_below(paths.FIRMWARE_DIR)
+    environment = {**os.environ, "WORKSHOP_HOME": str(shared_home)}
+    environment.pop("HOME", None)
+    target = tmp_path / "sweep.csv"
+    result = subprocess.run(
+        [*WORKSHOP, "firmware", "sweep", "--csv", target],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(target.read_text().splitlines()) == 257
+    assert files_below(paths.FIRMWARE_DIR) == sources

@@ -1,0 +1,113 @@
+"""ELF images for a Cortex-M: what to load where, and which function is where."""
+
+import re
+import struct
+from bisect import bisect_right
+from pathlib import Path
+
+from workshop_utils.errors import WorkshopError
+
+_ALLOCATED = 2  # section flag SHF_ALLOC: it takes memory when the program runs
+
+
+class Elf:
+    """What the course wants to know of an ELF file.
+
+    segments: [(load address, bytes)], what is in memory at reset. sections: {name: (address,
+    bytes, whether the file holds the content)}. symbols: {name: value}.
+    """
+
+    def __init__(self, path):
+        """path: of the file. Raises WorkshopError if it is not a whole ELF file for Cortex-M."""
+        try:
+            from elftools.common.exceptions import ELFError
+            from elftools.construct import ConstructError
+            from elftools.elf.elffile import ELFFile
+        except ImportError as error:
+            raise WorkshopError(
+                "Reading an image takes the Python package pyelftools, which is missing; run "
+                "./install.sh."
+            ) from error
+        self.path = Path(path)
+        try:
+            with self.path.open("rb") as file:
+                elf = ELFFile(file)
+                if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
+                    raise WorkshopError(f"{self.path.name} is not a program for Arm Cortex-M.")
+                self.segments = _segments(elf)
+                self.sections = _sections(elf)
+                self.symbols, self._functions = _symbols(elf)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise WorkshopError(f"Cannot read the image {self.path}: {reason}.") from error
+        except WorkshopError:
+            raise
+        except _broken(ELFError, ConstructError) as error:
+            raise WorkshopError(f"{self.path.name} is not a whole ELF image.") from error
+
+    def function_at(self, address):
+        """The readable name of the function at `address`, such as 'engine::Init'; None if none."""
+        found = bisect_right(self._functions, (address, float("inf"), "")) - 1
+        if found < 0:
+            return None
+        start, size, name = self._functions[found]
+        return demangle(name) if address < start + max(size, 2) else None
+
+    def functions(self, *parts):
+        """Addresses of the functions whose mangled names contain one of `parts`, a set."""
+        return {start for start, _, name in self._functions if any(part in name for part in parts)}
+
+
+def _broken(*errors):
+    """What pyelftools raises for a file that is not what its header says."""
+    return (*errors, ValueError, LookupError, AttributeError, TypeError, struct.error)
+
+
+def _segments(elf):
+    segments = []
+    for segment in elf.iter_segments(type="PT_LOAD"):
+        content = segment.data()
+        if len(content) != segment["p_filesz"]:
+            raise ValueError("the file is shorter than its header says")
+        segments.append((segment["p_paddr"], content))
+    if not segments:
+        raise ValueError("there is nothing to load")
+    return segments
+
+
+def _sections(elf):
+    return {
+        section.name: (section["sh_addr"], section["sh_size"], section["sh_type"] != "SHT_NOBITS")
+        for section in elf.iter_sections()
+        if section["sh_flags"] & _ALLOCATED and section["sh_size"]
+    }
+
+
+def _symbols(elf):
+    """All symbols, {name: value}, and the functions, sorted: [(address, bytes, name)]."""
+    every, functions = {}, []
+    table = elf.get_section_by_name(".symtab")
+    for symbol in table.iter_symbols() if table else ():
+        every[symbol.name] = symbol["st_value"]
+        if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF":
+            # Bit 0 of a function's value says Thumb; it is no part of the address.
+            functions.append((symbol["st_value"] & ~1, symbol["st_size"], symbol.name))
+    return every, sorted(functions)
+
+
+def demangle(name):
+    """'_ZN6engine4InitEPKhj' to 'engine::Init': the name without its arguments.
+
+    Good for plain functions in namespaces; other names come back as they are.
+    Source: Itanium C++ ABI, 5.1.
+    """
+    nested = name.startswith("_ZN")
+    found = re.match(r"_ZN[VKr]*" if nested else r"_Z", name)
+    parts, rest = [], name[found.end() :] if found else ""
+    while length := re.match(r"L?(\d+)", rest):
+        end = length.end() + int(length[1])
+        parts.append(rest[length.end() : end])
+        rest = rest[end:]
+        if not nested:
+            break
+    return "::".join(part for part in parts if part != "_GLOBAL__N_1") or name

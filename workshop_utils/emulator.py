@@ -1,0 +1,369 @@
+"""Run an image on an emulated Cortex-M4: what it printed and what it cost. From notebook 06.
+
+Unicorn emulates the core; the memory and the few registers that the firmware uses are here. They
+are those of Arm's MPS2 board with its AN386 image. Time costs nothing: the next tick is always
+due.
+"""
+
+import re
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+
+from workshop_utils.elf import Elf
+from workshop_utils.errors import WorkshopError
+
+FLASH_START, FLASH_BYTES = 0x00000000, 4 << 20
+RAM_START, RAM_BYTES = 0x20000000, 4 << 20
+INSTRUCTION_LIMIT = 200_000_000  # two cycles of the course's firmware take about 1,000,000
+INSTRUCTIONS_PER_INFERENCE = 1_000_000  # what a large model may take on top of that
+END = "# end"
+
+# Registers; all others of these pages remember what was written to them and do nothing.
+# Sources: Arm Application Note 386; Cortex-M System Design Kit manual (UART); ARMv7-M
+# Architecture Reference Manual, B3.3 (SysTick).
+_PAGE = 0x1000
+_UART = 0x40004000  # its data register
+_UART_STATE = _UART + 4  # bit 0: full. Never here, so it reads as 0.
+_UART_CONTROL = _UART + 8  # bit 0: the transmitter is on
+_CONTROLLER = 0x4002F000
+_LEDS = _CONTROLLER + 4
+_SYSTEM = 0xE000E000
+_SYSTICK = _SYSTEM + 0x10  # bit 0: it is on; bit 16: the tick was reached since the last look
+
+_MEASURED = ("6engine7Predict", "6engine6InvokeE")  # parts of mangled names
+_PAINT = b"\xa5"  # what RAM holds before the program writes to it
+_SAID_LAST = (END, "# stopped: ", "# fault: ")
+
+
+@dataclass
+class Result:
+    """What a run left behind.
+
+    console: all that the program printed, text. led: each brightness that it set, uint8, (n,).
+    instructions: executed in each call of engine::Predict (in a sweep: engine::Invoke), list of
+    int; empty if they were not counted. stack_bytes: how far down the stack was written to.
+    """
+
+    console: str
+    led: object
+    instructions: list
+    stack_bytes: int
+
+    @cached_property
+    def inferences(self):
+        """What `parse_console` makes of the console: a pandas DataFrame."""
+        return parse_console(self.console)
+
+    @property
+    def median_instructions(self):
+        """The median of `instructions`; None if they were not counted."""
+        from statistics import median
+
+        return median(self.instructions) if self.instructions else None
+
+    @property
+    def arena_used(self):
+        """Bytes of the arena that the engine says it uses; None if it says nothing."""
+        said = re.search(r"^# engine .*: arena (\d+) of \d+ bytes", self.console, re.MULTILINE)
+        return int(said[1]) if said else None
+
+
+def run(elf, instruction_limit=INSTRUCTION_LIMIT, count=True):
+    """Run an image from reset until it prints '# end'. Returns a Result.
+
+    elf: path. instruction_limit: a program that has executed that many and is not at its end
+    hangs. count: also count the instructions of each inference, in a second run that repeats the
+    first one exactly and is slower, because every jump is looked at.
+    Raises WorkshopError if the file is no image for this board; if the program faults, hangs or
+    says that it stopped; and if Unicorn is not installed.
+    """
+    import numpy as np
+
+    image = Elf(elf)
+    machine = _Machine(image)
+    machine.run(instruction_limit)
+    if not machine.finished:
+        raise WorkshopError(
+            f"The firmware hangs: after {instruction_limit:,} instructions it has not printed "
+            f"{END!r} and is {machine.place()}{machine.lost_characters()}."
+        )
+    check_console(machine.console)
+    return Result(
+        console=machine.console,
+        led=np.array(machine.led, dtype=np.uint8),
+        instructions=_count(image) if count else [],
+        stack_bytes=machine.stack_bytes(),
+    )
+
+
+# ---- What the program printed
+
+
+def parse_console(text):
+    """The table that a program printed, as a pandas DataFrame with the columns of its header.
+
+    text: the header 'x,y,led' or 'q_in,q_out' (with numbers if there are several), then a line
+    per inference; lines that begin with '# ' are remarks. x and y become float64, the rest int64.
+    Raises WorkshopError, which names the line, for anything else.
+    """
+    import pandas as pd
+
+    columns, rows = table(text)
+    types = {name: "float64" if name in ("x", "y") else "int64" for name in columns}
+    return pd.DataFrame(rows, columns=columns).astype(types)
+
+
+def table(text):
+    """The same without pandas: the names of the columns, list, and a tuple of numbers per line."""
+    columns, rows = None, []
+    header = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line or line.startswith("# "):
+            continue
+        if columns is None and header.fullmatch(line):
+            columns = line.split(",")
+            continue
+        row = _row(columns or [], line.split(","))
+        if row is None:
+            excerpt = line if len(line) <= 40 else line[:40] + "..."
+            raise WorkshopError(
+                f"Line {number} of the firmware's console is not an inference: {excerpt!r}."
+            )
+        rows.append(row)
+    if columns is None:
+        raise WorkshopError("The firmware printed no table: a header such as x,y,led is missing.")
+    return columns, rows
+
+
+def _row(columns, cells):
+    """The numbers in the cells of a line; None if they do not fit the columns."""
+    if len(columns) != len(cells):
+        return None
+    row = []
+    for name, cell in zip(columns, cells, strict=True):
+        if name in ("x", "y"):
+            fits, value = re.fullmatch(r"-?[0-9]+\.[0-9]{6}", cell), float
+        else:
+            fits, value = re.fullmatch(r"-?[0-9]{1,3}", cell), int
+        low, high = {"led": (0, 255)}.get(name, (-128, 127))
+        if not fits or (value is int and not low <= int(cell) <= high):
+            return None
+        row.append(value(cell))
+    return tuple(row)
+
+
+def check_console(text):
+    """Raise WorkshopError if the program said that it stopped or faulted, or never said '# end'."""
+    for line in text.splitlines():
+        if line == END:
+            return
+        for mark, verb in (("# stopped: ", "stopped"), ("# fault: ", "faulted")):
+            if line.startswith(mark):
+                raise WorkshopError(f"The firmware {verb}: {line[len(mark) :].rstrip('.')}.")
+    raise WorkshopError(f"The firmware's console breaks off: the line {END!r} is missing.")
+
+
+def draw(values, width=72, height=15):
+    """A curve in plain characters, as text of `height` lines: for terminals and logs.
+
+    values: numbers, shape (n,). The scale is [-1, 1], or wider if values lie outside.
+    """
+    reach = max([1.0, *(abs(value) for value in values)])
+    cells = [[" "] * width for _ in range(height)]
+    cells[height // 2] = ["-"] * width
+    for number, value in enumerate(values):
+        row = round((1 - value / reach) / 2 * (height - 1))
+        cells[row][number * width // len(values)] = "*"
+    labels = {0: f"{reach:.1f}", height // 2: "0.0", height - 1: f"{-reach:.1f}"}
+    return "\n".join(
+        f"{labels.get(number, ''):>6} |{''.join(row)}".rstrip() for number, row in enumerate(cells)
+    )
+
+
+# ---- The board
+
+
+class _Machine:
+    """A Cortex-M4 with memory, UART, LEDs and SysTick, as they are after reset."""
+
+    def __init__(self, image):
+        self.image, self.finished = image, False
+        self.led, self._printed, self._lost = [], bytearray(), 0
+        self._registers, self._refused = {}, None
+        self._unicorn, self._arm = _import_unicorn()
+        mode = self._unicorn.UC_MODE_THUMB | self._unicorn.UC_MODE_MCLASS
+        self.core = self._unicorn.Uc(self._unicorn.UC_ARCH_ARM, mode)
+        self.core.ctl_set_cpu_model(self._arm.UC_CPU_ARM_CORTEX_M4)
+        self._map_memory()
+        self._load()
+
+    def _map_memory(self):
+        unicorn, core = self._unicorn, self.core
+        core.mem_map(FLASH_START, FLASH_BYTES, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        core.mem_map(RAM_START, RAM_BYTES, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
+        core.mem_write(RAM_START, _PAINT * RAM_BYTES)
+        for page in (_UART, _CONTROLLER, _SYSTEM):
+            core.mmio_map(page, _PAGE, self._read, page, self._write, page)
+        core.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._refuse)
+
+    def _load(self):
+        for address, content in self.image.segments:
+            memories = ((FLASH_START, FLASH_BYTES), (RAM_START, RAM_BYTES))
+            if content and not any(
+                start <= address and address + len(content) <= start + size
+                for start, size in memories
+            ):
+                raise WorkshopError(
+                    f"{self.image.path.name} has {len(content)} bytes for the address "
+                    f"0x{address:08x}, where the emulated board has no memory for them."
+                )
+            self.core.mem_write(address, content)
+        self._stack_top, self._reset = struct.unpack("<II", self.core.mem_read(FLASH_START, 8))
+        in_ram = RAM_START < self._stack_top <= RAM_START + RAM_BYTES
+        if not in_ram or not self._reset & 1 or self._reset >= FLASH_START + FLASH_BYTES:
+            raise WorkshopError(
+                f"{self.image.path.name} does not begin with a vector table for this board."
+            )
+
+    # Unicorn calls these.
+
+    def _read(self, core, offset, size, page):
+        address = page + offset
+        value = self._registers.get(address, 0)
+        if address == _UART_STATE:
+            return 0
+        return value | 1 << 16 if address == _SYSTICK and value & 1 else value
+
+    def _write(self, core, offset, size, value, page):
+        address = page + offset
+        self._registers[address] = value
+        if address == _LEDS:
+            self.led.append(value & 0xFF)
+        elif address == _UART and not self._registers.get(_UART_CONTROL, 0) & 1:
+            self._lost += 1
+        elif address == _UART:
+            self._printed.append(value & 0xFF)
+            if value & 0xFF == ord("\n") and self._last_line().startswith(_SAID_LAST):
+                self.finished = True
+                core.emu_stop()
+
+    def _refuse(self, core, access, address, size, value, data):
+        """Note an access to memory that is not there or not for that; the core then stops."""
+        unicorn = self._unicorn
+        if access in (unicorn.UC_MEM_FETCH_UNMAPPED, unicorn.UC_MEM_FETCH_PROT):
+            verb, protected = "jumped to", "which is RAM and not code"
+        elif access in (unicorn.UC_MEM_WRITE_UNMAPPED, unicorn.UC_MEM_WRITE_PROT):
+            verb, protected = "wrote to", "which is flash"
+        else:
+            verb, protected = "read from", "which is not for reading"
+        there = access in (unicorn.UC_MEM_FETCH_PROT, unicorn.UC_MEM_WRITE_PROT)
+        place = protected if there else "where this board has nothing"
+        self._refused = f"it {verb} 0x{address:08x}, {place}"
+        return False
+
+    # What it is asked for
+
+    @property
+    def console(self):
+        return self._printed.decode("utf-8", errors="replace")
+
+    def _last_line(self):
+        return self._printed[self._printed.rfind(b"\n", 0, -1) + 1 :].decode("latin-1")
+
+    def run(self, instruction_limit=0):
+        """From reset until '# end' or until the limit; 0: no limit. WorkshopError for a fault."""
+        unicorn = self._unicorn
+        self.core.reg_write(self._arm.UC_ARM_REG_SP, self._stack_top)
+        try:
+            self.core.emu_start(self._reset, 0xFFFFFFFE, count=instruction_limit)
+        except unicorn.UcError as error:
+            reasons = {
+                unicorn.UC_ERR_INSN_INVALID: "it came to a trap or an undefined instruction",
+                unicorn.UC_ERR_EXCEPTION: "it raised an exception that nothing handles",
+            }
+            reason = self._refused or reasons.get(error.errno, f"Unicorn says {error}")
+            raise WorkshopError(f"The firmware faulted {self.place()}: {reason}.") from error
+
+    def place(self):
+        """Where the core is, in words."""
+        address = self.core.reg_read(self._arm.UC_ARM_REG_PC) & ~1
+        name = self.image.function_at(address)
+        if name:
+            return f"in {name} at 0x{address:08x}"
+        call = (self.core.reg_read(self._arm.UC_ARM_REG_LR) & ~1) - 2
+        caller = self.image.function_at(call)
+        return f"at 0x{address:08x}" + (f", called from {caller}" if caller else "")
+
+    def lost_characters(self):
+        """Half a sentence on what was written to a UART that was off, if anything was."""
+        return f"; {self._lost} characters went to a UART that is not enabled" if self._lost else ""
+
+    def stack_bytes(self):
+        """From the top of the stack down to the lowest word that was written."""
+        ends = [start + size for start, size, _ in self.image.sections.values()]
+        floor = max((end for end in ends if end <= self._stack_top), default=0)
+        floor = max(self.image.symbols.get("arena_end", floor), RAM_START)
+        if floor >= self._stack_top:
+            return 0
+        stack = self.core.mem_read(floor, self._stack_top - floor)
+        return (len(stack.lstrip(_PAINT)) + 3) // 4 * 4
+
+
+def _import_unicorn():
+    try:
+        import unicorn
+        from unicorn import arm_const
+    except ImportError as error:
+        raise WorkshopError(
+            "The emulated Cortex-M4 is the Python package unicorn, which is missing; run "
+            "./install.sh."
+        ) from error
+    return unicorn, arm_const
+
+
+# ---- Counting
+
+
+def _count(image):
+    """Instructions executed in each call of a measured function; runs the image once more.
+
+    Counting begins where such a function is entered and ends where it returns to, so what it
+    calls counts too. Unicorn reports each straight piece of code before executing it.
+    """
+    entries = image.functions(*_MEASURED)
+    if not entries:
+        return []
+    machine = _Machine(image)
+    known, counts, running, back = {}, [], 0, None
+    link_register = machine._arm.UC_ARM_REG_LR
+
+    def enter(core, address, size, data):
+        nonlocal running, back
+        if address == back:
+            counts.append(running)
+            back = None
+        if back is None:
+            if address not in entries:
+                return
+            running, back = 0, core.reg_read(link_register) & ~1
+        if (address, size) not in known:
+            known[address, size] = count_instructions(core.mem_read(address, size))
+        running += known[address, size]
+
+    machine.core.hook_add(machine._unicorn.UC_HOOK_BLOCK, enter)
+    machine.run()
+    return counts
+
+
+def count_instructions(code):
+    """How many Thumb instructions `code` (bytes, whole instructions) holds.
+
+    A halfword whose top five bits are 11101, 11110 or 11111 begins an instruction of 32 bits.
+    Source: ARMv7-M Architecture Reference Manual, A5.1.
+    """
+    count = position = 0
+    while position < len(code):
+        position += 4 if code[position + 1] >> 3 in (0b11101, 0b11110, 0b11111) else 2
+        count += 1
+    return count

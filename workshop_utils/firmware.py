@@ -1,0 +1,370 @@
+"""Build the firmware with a model in it, and see what it takes. Introduced in notebook 06.
+
+CMake and Ninja drive the compiler; all three come as Python packages, and so nothing else has to
+be installed. What is built stays in `paths.FIRMWARE_BUILD_DIR`; an image takes its place in
+`paths.FIRMWARE_IMAGES_DIR` when all of it is done.
+"""
+
+import importlib
+import math
+import os
+import re
+import shutil
+import subprocess
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from workshop_utils import c_source, paths
+from workshop_utils.elf import Elf
+from workshop_utils.emulator import FLASH_BYTES
+from workshop_utils.errors import WorkshopError
+
+BOARDS = ("emulator", "host")
+ENGINES = ("compact", "tflm")
+TOOLCHAINS = ("zig", "gcc")
+OPTIMIZATIONS = ("-O2", "-Os")
+PROGRAMS = ("wave", "sweep")
+TFLM_HEADER = "include/tensorflow/lite/micro/micro_interpreter.h"
+
+# The image's sections, and what the course calls them. Flash also holds what .data begins with.
+FLASH_SECTIONS = {
+    "application": ".app",
+    "engine": ".engine",
+    "model": ".model",
+    "start-up": ".startup",
+    "runtime": ".runtime",
+    "data": ".data",
+}
+RAM_SECTIONS = {"data": ".data", "bss": ".bss"}
+
+_EXE = ".exe" if os.name == "nt" else ""
+_PRESETS = {
+    ("emulator", "zig"): "emulator",
+    ("emulator", "gcc"): "emulator-gcc",
+    ("host", "zig"): "host",
+}
+# What CMake and the compilers would take from a shell that is set up for something else.
+_FOREIGN = re.compile(
+    r"CC|CXX|(C|CXX|CPP|LD|ASM|MAKE)FLAGS|(C|CPLUS)_INCLUDE_PATH|CPATH|LIBRARY_PATH|DESTDIR|"
+    r"CMAKE_(GENERATOR.*|TOOLCHAIN_FILE|BUILD_TYPE|.*_COMPILER|.*_FLAGS)"
+)
+_BUILD_TIMEOUT = 900  # seconds; the first build of all takes Zig some
+_RUN_TIMEOUT = 60
+
+
+@dataclass(frozen=True)
+class Image:
+    """A finished build. wave: the application. sweep: prints every answer of an int8 model."""
+
+    wave: Path
+    sweep: Path
+    board: str
+    engine: str
+    toolchain: str
+
+
+def build(
+    board="emulator",
+    engine="compact",
+    toolchain=None,
+    model=None,
+    optimize="-O2",
+    inferences_per_cycle=100,
+    cycles=2,
+):
+    """Compile the firmware and put its images in place. Returns an Image.
+
+    board: 'emulator' or 'host' (a program for this computer). engine: 'compact' or 'tflm'.
+    toolchain: 'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file; None
+    takes what notebook 06 wrote, or else the model that comes with the project. cycles: turns of
+    the sine; 0 runs for ever.
+    Raises WorkshopError if something is missing, or if the build fails; former images then stay.
+    """
+    toolchain = toolchain or "zig"
+    preset = _preset(board, engine, toolchain, optimize)
+    if inferences_per_cycle < 1 or cycles < 0:
+        raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
+    tools = _tools(toolchain)
+    tflm_root = _tflm_root() if engine == "tflm" else None
+    folder = paths.FIRMWARE_BUILD_DIR / f"{board}-{engine}-{toolchain}"
+    source = _model_source(model, folder, math.inf if board == "host" else FLASH_BYTES)
+    settings = {
+        "MODEL_CC": source.as_posix(),
+        "ENGINE": engine,
+        "OPTIMIZE": optimize,
+        "INFERENCES_PER_CYCLE": inferences_per_cycle,
+        "CYCLES": cycles,
+        "CMAKE_MAKE_PROGRAM": tools["ninja"].as_posix(),
+    }
+    if "zig" in tools:
+        settings["ZIG"] = tools["zig"].as_posix()
+    if tflm_root:
+        settings["TFLM_ROOT"] = tflm_root.as_posix()
+    _compile(tools["cmake"], preset, folder, settings)
+    return _put_in_place(folder, board, engine, toolchain)
+
+
+def sizes(image):
+    """What an image for a microcontroller takes: {part: bytes}.
+
+    image: path of an ELF file. The parts are the keys of FLASH_SECTIONS and of RAM_SECTIONS, and
+    'other' for what is in no section of these. Flash is `flash_bytes`, RAM `ram_bytes` of it;
+    neither stack nor arena are in RAM's figure, they show when the image runs.
+    Raises WorkshopError if it is no image.
+    """
+    known = {section: part for part, section in {**FLASH_SECTIONS, **RAM_SECTIONS}.items()}
+    taken = dict.fromkeys([*known.values(), "other"], 0)
+    for name, (_, size, _) in Elf(image).sections.items():
+        if name not in (".arena", ".stack"):
+            taken[known.get(name, "other")] += size
+    return taken
+
+
+def flash_bytes(taken):
+    """Total flash, of what `sizes` returned."""
+    return sum(taken[part] for part in (*FLASH_SECTIONS, "other"))
+
+
+def ram_bytes(taken):
+    """Total static RAM, of what `sizes` returned."""
+    return sum(taken[part] for part in RAM_SECTIONS)
+
+
+def run_program(program, timeout=_RUN_TIMEOUT):
+    """Run a program of the board 'host'; returns what it printed, text.
+
+    timeout: seconds. Raises WorkshopError if it does not start, end or survive.
+    """
+    try:
+        result = subprocess.run(
+            [str(program)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WorkshopError(
+            f"The firmware hangs: after {timeout} seconds {Path(program).name} is not at its end."
+        ) from error
+    except OSError as error:
+        raise WorkshopError(f"Cannot run {program}: {error.strerror or error}.") from error
+    text = result.stdout.decode("utf-8", errors="replace")
+    if result.returncode < 0 or (result.returncode and "# " not in text):
+        raise WorkshopError(
+            f"The firmware crashed: {Path(program).name} ended with code {result.returncode}."
+        )
+    return text
+
+
+# ---- What a build needs
+
+
+def _preset(board, engine, toolchain, optimize):
+    for what, chosen, choices in (
+        ("board", board, BOARDS),
+        ("engine", engine, ENGINES),
+        ("toolchain", toolchain, TOOLCHAINS),
+        ("optimization", optimize, OPTIMIZATIONS),
+    ):
+        if chosen not in choices:
+            raise WorkshopError(
+                f"There is no {what} {chosen!r}; choose one of {', '.join(choices)}."
+            )
+    if (board, toolchain) not in _PRESETS:
+        raise WorkshopError(
+            f"The board {board} is not built with {toolchain}: arm-none-eabi-gcc compiles for "
+            "microcontrollers only; leave the toolchain out."
+        )
+    return _PRESETS[board, toolchain]
+
+
+def _tools(toolchain):
+    """{name: path} of the programs that a build runs. WorkshopError if one is missing."""
+    tools = {
+        "cmake": _from_package("cmake", lambda package: Path(package.CMAKE_BIN_DIR) / "cmake"),
+        "ninja": _from_package("ninja", lambda package: Path(package.BIN_DIR) / "ninja"),
+    }
+    if toolchain == "zig":
+        tools["zig"] = _from_package(
+            "ziglang", lambda package: Path(package.__file__).parent / "zig"
+        )
+    elif shutil.which("arm-none-eabi-g++") is None:
+        raise WorkshopError(
+            "The toolchain gcc was asked for, but there is no arm-none-eabi-g++ on this machine; "
+            "install it (on Debian and Ubuntu: sudo apt install gcc-arm-none-eabi), or leave the "
+            "toolchain out to build with zig."
+        )
+    return tools
+
+
+def _from_package(name, locate):
+    try:
+        program = locate(importlib.import_module(name))
+    except ImportError:
+        program = None
+    if program is None or not program.with_name(program.name + _EXE).is_file():
+        raise WorkshopError(
+            f"Building the firmware takes the Python package {name}, which is missing; run "
+            "./install.sh."
+        )
+    return program.with_name(program.name + _EXE)
+
+
+def _tflm_root():
+    root = os.environ.get("TFLM_ROOT")
+    if not root:
+        raise WorkshopError(
+            "The engine tflm needs an installed TensorFlow Lite for Microcontrollers: set the "
+            "environment variable TFLM_ROOT to its folder (include/ and lib/), or take the engine "
+            "compact."
+        )
+    if not (Path(root) / TFLM_HEADER).is_file():
+        raise WorkshopError(f"TFLM_ROOT is {root}, but there is no {TFLM_HEADER} in it.")
+    return Path(root).resolve()
+
+
+def _model_source(model, folder, room):
+    """The path of the model.cc to compile, made from `model` if that is given.
+
+    room: bytes of flash. The linker would say too that a model does not fit, after a minute.
+    """
+    if model is None:
+        written = paths.FIRMWARE_MODEL.is_file()
+        source = paths.FIRMWARE_MODEL if written else paths.FIRMWARE_REFERENCE_MODEL
+        content = c_source.read(source)
+    else:
+        source = folder / "model.cc"
+        try:
+            content = Path(model).read_bytes()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise WorkshopError(f"Cannot read the model {model}: {reason}.") from error
+    if len(content) > room:
+        raise WorkshopError(
+            f"The model does not fit: it has {len(content):,} bytes, and the board's flash has "
+            f"{room:,}."
+        )
+    if model is not None:
+        text = c_source.to_c_source(content)
+        # An unchanged file keeps its date, and so need not be compiled again.
+        if not source.is_file() or source.read_text(encoding="utf-8", errors="replace") != text:
+            paths.write(source, text)
+    return source
+
+
+# ---- The build
+
+
+def _compile(cmake, preset, folder, settings):
+    """Configure (if anything changed) and build in `folder`."""
+    definitions = [f"-D{name}={value}" for name, value in settings.items()]
+    where = ["-S", str(paths.FIRMWARE_DIR), "-B", str(folder)]
+    configure = [str(cmake), "--fresh", "--preset", preset, *where, *definitions]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "build.log").unlink(missing_ok=True)
+        stamp = folder / "configured.txt"
+        done = stamp.read_text(encoding="utf-8") if stamp.is_file() else ""
+        if done != "\n".join(configure) or not (folder / "build.ninja").is_file():
+            stamp.unlink(missing_ok=True)
+            _step(configure, folder)
+            paths.write(stamp, "\n".join(configure))
+        _step([str(cmake), "--build", str(folder)], folder)
+    except OSError as error:
+        if isinstance(error, WorkshopError):
+            raise
+        raise WorkshopError(
+            f"Cannot build in {paths.shown(folder)}: {error.strerror or error}; an image "
+            "built before stays as it was."
+        ) from error
+
+
+def _step(command, folder):
+    """Run one program of the build and add what it says to the log."""
+    cache = str(paths.FIRMWARE_BUILD_DIR / "zig-cache")
+    environment = {
+        name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)
+    }
+    environment |= {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache, "LC_ALL": "C"}
+    log = folder / "build.log"
+    try:
+        result = subprocess.run(
+            command,
+            cwd=paths.FIRMWARE_DIR,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_BUILD_TIMEOUT,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise WorkshopError(
+            f"The build was stopped: it took more than {_BUILD_TIMEOUT} seconds."
+        ) from error
+    said = result.stdout.decode("utf-8", errors="replace")
+    if result.returncode:
+        raise WorkshopError(explain(said, _append(log, command, said)))
+    _append(log, command, said)
+
+
+def _append(log, command, said):
+    """Add to the log. Returns its path; None if that fails, as on a full disk."""
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"$ {' '.join(command)}\n{said}\n")
+    except OSError:
+        return None
+    return log
+
+
+def explain(said, log=None):
+    """One sentence on why a build failed, from what CMake, Ninja, compiler and linker said.
+
+    said: text. log: path of the whole of it, None if there is no such file.
+    """
+    kept = "an image built before stays as it was"
+    # GNU ld: "section `.model' will not fit in region `FLASH'", and mostly "region `FLASH'
+    # overflowed by 1000 bytes"; LLD: "will not fit in region 'FLASH': overflowed by 1000 bytes".
+    full = re.search(r"(?:fit in|ld:) region [`'](\w+)'", said)
+    if full:
+        memory = "flash" if full[1] == "FLASH" else full[1]
+        excess = max(map(int, re.findall(r"overflowed by (\d+) bytes", said)), default=0)
+        much = f"{excess:,} bytes more" if excess else "more"
+        return (
+            f"The firmware does not fit: it needs {much} than the board's {memory} has, so take a "
+            f"smaller model or optimize with -Os; {kept}."
+        )
+    if re.search(r"No space left|NoSpaceLeft|ENOSPC|Disk quota exceeded|DiskQuota", said):
+        return f"The firmware was not built because the disk is full; {kept}."
+    more = f" The whole log is {paths.shown(log)}." if log else ""
+    return f"The firmware was not built: {_first_error(said)}; {kept}.{more}"
+
+
+def _first_error(said):
+    """The first line that names an error; later ones are mostly its consequences."""
+    configuring = re.search(r"CMake Error[^\n]*:\n\s*((?:  [^\n]*\n)+)", said)
+    if configuring:
+        return " ".join(configuring[1].split()).rstrip(".")
+    for pattern in (r"(error|Error): (?!ld returned|too many)", r"undefined|/ld: "):
+        for line in said.splitlines():
+            if re.search(pattern, line):
+                return re.sub(r"^\S*/ld: ", "", line.strip()).rstrip(".")
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else "the compiler said nothing"
+
+
+def _put_in_place(folder, board, engine, toolchain):
+    """Copy the programs out of the build's folder, both or none."""
+    suffix = _EXE if board == "host" else ".elf"
+    name = f"{board}-{engine}-{toolchain}"
+    images = [paths.FIRMWARE_IMAGES_DIR / f"{name}-{program}{suffix}" for program in PROGRAMS]
+    with ExitStack() as stack:
+        for program, image in zip(PROGRAMS, images, strict=True):
+            temporary = stack.enter_context(paths.replacing(image))
+            shutil.copyfile(folder / (program + suffix), temporary)
+    if board == "host":
+        for image in images:
+            image.chmod(0o755)
+    return Image(*images, board, engine, toolchain)
