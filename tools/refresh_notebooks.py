@@ -4,7 +4,8 @@
 
 Run it after every change to a notebook or to a helper whose results it shows. Artifacts go to a
 temporary folder. What a reader has no use for, such as times of execution, is left out. The
-picture of the cell tagged 'readme' becomes docs/result.png.
+picture of the cell tagged 'readme' becomes docs/result.png, the model becomes the firmware's
+reference model.
 """
 
 import base64
@@ -54,6 +55,8 @@ def main():
             for picture in pictures(notebook, "readme"):
                 paths.write(paths.PROJECT / "docs" / "result.png", picture)
             print(path.name, file=sys.stderr)
+        reference = paths.PROJECT / "firmware" / "model" / "reference" / "model.cc"
+        paths.write(reference, paths.FIRMWARE_MODEL.read_bytes())
 
 
 if __name__ == "__main__":
