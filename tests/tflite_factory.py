@@ -373,7 +373,10 @@ def _edge_models():
         scale = 10.0 ** (seed - 5)
         models[f"razor {shift}"] = razor_int8(seed, 16, shift, input_scale=scale)
     models |= {f"ties {shift}": ties_int8(shift) for shift in (-1, 0, 1, 2, 6, 9)}
-    models["flushed to zero"] = random_int8(16, (1, 8, 2), multiplier=2.0**-34, zero_points=(5,))
+    for power in (-32.5, -34):
+        multiplier, zeros = 2.0**power, (5,)
+        name = f"flushed to zero {power}"
+        models[name] = random_int8(16, (1, 8, 2), multiplier=multiplier, zero_points=zeros)
     models["rounded up to a power"] = carry_int8()
     models["rounded twice"] = halfway_int8()
     models["left to the brim"] = left_int8()

@@ -190,12 +190,13 @@ void Loader::CheckOperator(uint32_t op) {
   tensor->scale = FloatFromBits(model_.Read(quantization[kScale].value, 4));
   // Zero points are 64 bits wide. Only weights have several, and theirs are all the same.
   const Value& zero_points = quantization[kZeroPoint];
+  tensor->zero_point = 0;
   if (zero_points.count == 0 || quantization[kScale].count == 0) Unsupported(kThisQuantization);
   for (uint32_t i = 0; i < zero_points.count; ++i) {
     const int32_t low = static_cast<int32_t>(model_.Read(zero_points.value + 8 * i, 4));
     const int32_t high = static_cast<int32_t>(model_.Read(zero_points.value + 8 * i + 4, 4));
-    if (i == 0) tensor->zero_point = low;
-    if (high != low >> 31 || low != static_cast<int8_t>(low) || low != tensor->zero_point) {
+    if (i == 0) tensor->zero_point = static_cast<int8_t>(low);
+    if (high != low >> 31 || low != tensor->zero_point) {
       Unsupported("a zero point outside of int8");
     }
   }
