@@ -2,7 +2,7 @@
 // inferences stay inside model and arena, and give the same answers whatever the memory held.
 //
 //   clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -Ifirmware
-//     firmware/tests/fuzz_engine.cc firmware/engine/*.cc firmware/engine/compact/*.cc -o fuzz_engine
+//     firmware/tests/fuzz_engine.cc firmware/engine/{,compact/}*.cc -o fuzz_engine
 //
 // The input is a model and four bytes: where the model lies, where the arena lies, and the arena's
 // length in units of 4 bytes, 0 for all there is.
