@@ -59,68 +59,73 @@ def firmware():
     """Build the firmware with a model in it, and run it on an emulated Cortex-M4."""
 
 
-def _choices_of_a_build(command):
-    """The options that `firmware build`, `run` and `sweep` have in common."""
-    for option in (
-        click.option(
-            "--optimize",
-            type=click.Choice(["-O2", "-Os"]),
-            default="-O2",
-            show_default=True,
-            help="Compile for speed or for size.",
-        ),
-        click.option(
-            "--toolchain",
-            type=click.Choice(["zig", "gcc"]),
-            default="zig",
-            show_default=True,
-            help="The compiler: zig is a Python package, gcc is the arm-none-eabi-gcc installed.",
-        ),
-        click.option(
-            "--engine",
-            type=click.Choice(["compact", "tflm"]),
-            default="compact",
-            show_default=True,
-            help="What runs the model: the project's own engine, or TFLM from TFLM_ROOT.",
-        ),
-        click.option(
-            "--board",
-            type=click.Choice(["emulator", "host"]),
-            default="emulator",
-            show_default=True,
-            help="An emulated Cortex-M4, or this computer.",
-        ),
-        click.option(
-            "--model",
-            type=click.Path(path_type=Path),
-            metavar="FILE.tflite",
-            help="The model (default: the one that notebook 06 wrote, else the project's own).",
-        ),
-    ):
-        command = option(command)
-    return command
+def _together(*options):
+    """One decorator for several options."""
+
+    def decorate(command):
+        for option in options:
+            command = option(command)
+        return command
+
+    return decorate
 
 
-def _choices_of_a_wave(command):
-    """How long the application runs."""
-    for option in (
-        click.option(
-            "--cycles",
-            type=click.IntRange(min=1),
-            default=2,
-            show_default=True,
-            help="Turns of the sine.",
-        ),
-        click.option(
-            "--inferences-per-cycle",
-            type=click.IntRange(min=1),
-            default=100,
-            show_default=True,
-            help="Inferences for one turn.",
-        ),
-    ):
-        command = option(command)
-    return command
+# The options that `firmware build`, `run` and `sweep` have in common.
+_choices_of_a_build = _together(
+    click.option(
+        "--optimize",
+        type=click.Choice(["-O2", "-Os"]),
+        default="-O2",
+        show_default=True,
+        help="Compile for speed or for size.",
+    ),
+    click.option(
+        "--toolchain",
+        type=click.Choice(["zig", "gcc"]),
+        default="zig",
+        show_default=True,
+        help="The compiler: zig is a Python package, gcc is the arm-none-eabi-gcc installed.",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(["compact", "tflm"]),
+        default="compact",
+        show_default=True,
+        help="What runs the model: the project's own engine, or TFLM from TFLM_ROOT.",
+    ),
+    click.option(
+        "--board",
+        type=click.Choice(["emulator", "host"]),
+        default="emulator",
+        show_default=True,
+        help="An emulated Cortex-M4, or this computer.",
+    ),
+    click.option(
+        "--model",
+        type=click.Path(path_type=Path),
+        metavar="FILE.tflite",
+        help="The model (default: the one that notebook 06 wrote, else the project's own).",
+    ),
+)
+
+
+# How long the application runs.
+_choices_of_a_wave = _together(
+    click.option(
+        "--cycles",
+        type=click.IntRange(min=1),
+        default=2,
+        show_default=True,
+        help="Turns of the sine.",
+    ),
+    click.option(
+        "--inferences-per-cycle",
+        type=click.IntRange(min=1),
+        default=100,
+        show_default=True,
+        help="Inferences for one turn.",
+    ),
+)
 
 
 @firmware.command()
