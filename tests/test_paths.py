@@ -71,3 +71,36 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
 def test_written_files_can_be_read_by_others(tmp_path):
     mode = paths.write(tmp_path / "file", b"").stat().st_mode
     assert stat.S_IMODE(mode) == 0o644
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from workshop_utils import paths
+with paths.locked(Path(sys.argv[1]), "busy"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_lock_is_held_by_one_and_dropped_by_a_killed_process(tmp_path):
+    path = tmp_path / "folder" / ".lock"
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(WorkshopError, match=r"^Another is at work$"):
+            paths.locked(path, "Another is at work").__enter__()
+    finally:
+        other.kill()
+        other.communicate()
+    for _ in range(2):
+        with paths.locked(path, "Another is at work"):
+            assert path.exists()
+
+
+def test_a_lock_file_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkshopError, match=r"^Cannot write .*file.*: \w"):
+        paths.locked(tmp_path / "file" / ".lock", "busy").__enter__()

@@ -41,7 +41,10 @@ def main():
     metavar="DIR",
     help="Where the executed copies go (default: output).",
 )
-def run(first, only, chosen, output):
+@click.option(
+    "--resume", is_flag=True, help="Skip notebooks whose results are there and still up to date."
+)
+def run(first, only, chosen, output, resume):
     """Run the course's notebooks in order, headless, and make a page of them."""
     from workshop_utils import course, paths
 
@@ -49,7 +52,12 @@ def run(first, only, chosen, output):
         raise click.UsageError("Give --from or --only, not both.")
     output = output or paths.OUTPUT_DIR
     page = course.run(
-        course.select(first, only), dict(chosen), output, click.echo, sys.stderr.isatty()
+        course.select(first, only),
+        dict(chosen),
+        output,
+        click.echo,
+        progress=sys.stderr.isatty(),
+        resume=resume,
     )
     click.echo(f"The executed notebooks are in {output}, the page to read is {page}")
 

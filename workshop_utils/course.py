@@ -5,11 +5,13 @@ import json
 import re
 import shutil
 import tempfile
+import threading
 import time
 from pathlib import Path
 
-from workshop_utils import paths
+from workshop_utils import paths, uptodate
 from workshop_utils.errors import WorkshopError
+from workshop_utils.kernel import Kernel
 
 REPORT = "report.html"
 
@@ -85,35 +87,87 @@ def _typed(name, given, wanted):
     return value
 
 
-def run(selected, chosen, output_dir, say=print, progress=False):
+def run(selected, chosen, output_dir, say=print, progress=False, resume=False):
     """Execute notebooks in order; leave executed copies and a page of them in `output_dir`.
 
     selected: paths from `select`. chosen: {name: value}, checked before anything runs; each
     notebook gets the ones it has. say: called with each line of progress. progress: show a bar
-    per notebook on stderr. Returns the path of the page.
-    Raises WorkshopError when a notebook fails, naming notebook, cell and error; the copies made
-    so far, the failing one included, and the page are there to look at.
+    per notebook on stderr. resume: skip a notebook whose executed copy is there, if nothing has
+    changed since: the notebook, its parameters, what earlier notebooks made, what it made itself,
+    the course's code and the installed versions. Returns the path of the page.
+    Raises WorkshopError when another run is at work on the same artifacts, and when a notebook
+    fails, naming notebook, cell and error; the copies made so far, the failing one included, and
+    the page are there to look at.
     """
     values = check_parameters(chosen, selected)
     output_dir = Path(output_dir)
     _make_folder(output_dir)
-    executed, failure = [], None
-    for number, notebook in enumerate(selected, 1):
-        label = f"[{number}/{len(selected)}] {notebook.stem}"
-        started = time.monotonic()
-        own = {name: values[name] for name in parameters(notebook) if name in values}
-        copy = output_dir / notebook.name
-        failure = _execute(notebook, copy, own, label if progress else None)
-        if copy.exists():
-            executed.append(copy)
-        say(f"{label:<28} {'failed' if failure else 'ok':<6} {time.monotonic() - started:6.1f} s")
-        if failure:
-            break
-    page = render(executed, output_dir / REPORT) if executed else None
+    busy = (
+        f"Another run of the course is at work in {paths.HOME}; wait until it has ended, or give "
+        "this one a folder of its own with WORKSHOP_HOME."
+    )
+    with paths.locked(paths.MODELS_DIR / ".run.lock", busy):
+        return _run(selected, values, output_dir, say, progress, resume)
+
+
+def _run(selected, values, output_dir, say, progress, resume):
+    # These imports take seconds, and there is a kernel to wait for meanwhile.
+    threading.Thread(target=_import_tools, daemon=True).start()
+    environment = uptodate.environment()
+    executed, failure, ahead, ran = [], None, None, False
+    try:
+        for number, notebook in enumerate(selected):
+            label = f"[{number + 1}/{len(selected)}] {notebook.stem}"
+            own = {name: values[name] for name in parameters(notebook) if name in values}
+            copy = output_dir / notebook.name
+            key = uptodate.key(notebook, own, environment)
+            if resume and uptodate.is_up_to_date(copy, notebook, key):
+                executed.append(copy)
+                say(f"{label:<28} up to date")
+                continue
+            started = time.monotonic()
+            if ahead and ahead.notebook != notebook:
+                ahead.stop()
+                ahead = None
+            kernel, ahead = ahead or Kernel(notebook), None
+            try:
+                # While this one runs, the next kernel starts and imports what it is going to need.
+                if number + 1 < len(selected):
+                    ahead = Kernel(selected[number + 1])
+                failure = execute(notebook, copy, own, kernel, label if progress else None)
+            finally:
+                kernel.stop()
+            ran = True
+            if copy.exists():
+                executed.append(copy)
+            result = "failed" if failure else "ok"
+            say(f"{label:<28} {result:<6} {time.monotonic() - started:6.1f} s")
+            if failure:
+                break
+            uptodate.stamp(copy, notebook, key)
+    finally:
+        if ahead:
+            ahead.stop()
+    page = output_dir / REPORT
+    if ran or not _shows(page, executed):
+        render(executed, page)
     if failure:
         hint = f" The executed copy is {paths.shown(executed[-1])}." if executed else ""
         raise WorkshopError(failure + hint)
     return page
+
+
+def _shows(page, executed):
+    try:
+        text = page.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return re.findall(r'<hr id="(\w+)"', text) == [copy.stem for copy in executed]
+
+
+def _import_tools():
+    import papermill  # noqa: F401
+    from nbconvert import HTMLExporter  # noqa: F401
 
 
 def _make_folder(folder):
@@ -123,10 +177,14 @@ def _make_folder(folder):
         raise WorkshopError(f"Cannot make the folder {folder}: {error.strerror}.") from error
 
 
-def _execute(notebook, copy, values, bar):
-    """Run one notebook. Returns None, or one sentence on what failed and where."""
+def execute(notebook, copy, values, kernel, bar=None):
+    """Run one notebook with papermill and leave the executed `copy`, whole.
+
+    values: {name: value}, parameters that the notebook has. kernel: a Kernel for this notebook,
+    which is not ended. bar: label of a progress bar on stderr. Returns None, or one sentence on
+    what failed and where.
+    """
     import papermill
-    from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
 
     workplace = Path(tempfile.mkdtemp(prefix="workshop-"))
@@ -139,16 +197,14 @@ def _execute(notebook, copy, values, bar):
             parameters=values,
             cwd=notebook.parent,
             progress_bar={"desc": bar, "leave": False} if bar else False,
-            extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
+            km=kernel.manager,
         )
     except papermill.PapermillExecutionError as error:
         failure = f"{notebook.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
-    except DeadKernelError:
+    except (DeadKernelError, RuntimeError):
+        if kernel.is_alive():
+            raise
         failure = f"{notebook.name}: the kernel died; the machine may be out of memory."
-    except NoSuchKernel as error:
-        failure = (
-            f"{notebook.name}: Jupyter knows no kernel {error.name!r}; run ./install.sh again."
-        )
     finally:
         if draft.exists():
             paths.write(copy, draft.read_bytes())

@@ -98,7 +98,32 @@ def write(path, content):
 
     Returns the path. Raises WorkshopError when the file cannot be written.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else bytes(content)
+    if isinstance(content, str):
+        # Text may name a path, and under LANG=C Python has surrogates in place of its umlauts.
+        content = content.encode("utf-8", errors="surrogateescape")
     with replacing(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(bytes(content))
     return Path(path)
+
+
+@contextmanager
+def locked(path, busy):
+    """Hold the lock file `path` while the block runs; the system drops it when a process dies.
+
+    busy: the sentence of the WorkshopError that is raised when another process holds it.
+    Raises WorkshopError, too, when the file cannot be made (full disk, no permission).
+    """
+    import filelock
+
+    lock = filelock.FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise WorkshopError(busy) from error
+    except OSError as error:
+        raise WorkshopError(f"Cannot write {shown(path)}: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
