@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -205,9 +206,9 @@ def test_the_notebook_shows_the_sentence_alone(tmp_path):
 
 @pytest.fixture(scope="module")
 def changed_run(tmp_path_factory):
-    """The whole course with another seed, fewer epochs and other sample and batch sizes."""
-    home = tmp_path_factory.mktemp("another course")
-    chosen = {"SEED": 7, "EPOCHS": 30, "SAMPLES": 400, "NOISE": 0.2, "BATCH_SIZE": 16}
+    """The whole course with too little of everything, in a folder with a difficult name."""
+    home = tmp_path_factory.mktemp("ein zweiter Übungskurs")
+    chosen = {"SEED": 7, "EPOCHS": 1, "SAMPLES": 200, "NOISE": 0.3, "BATCH_SIZE": 256}
     arguments = [word for name, value in chosen.items() for word in ("-p", name, str(value))]
     before = snapshot(paths.PROJECT)
     result = workshop(home, "run", *arguments)
@@ -233,9 +234,32 @@ def test_papermill_with_other_parameters(changed_run):
     assert "[6/6] 06_microcontroller" in result.stdout
     output = home / "output"
     assert f"the page to read is {output / 'report.html'}" in result.stdout
-    assert "240 samples" in printed(output / "02_dataset.ipynb")
+    assert "120 samples" in printed(output / "02_dataset.ipynb")
     history = json.loads((home / "models" / "model.history.json").read_text())
-    assert len(history["val_loss"]) == 30
+    assert len(history["val_loss"]) == 1
+
+
+def test_a_run_that_does_not_learn_says_so_and_why(changed_run):
+    output = changed_run[0] / "output"
+    larger = printed(output / "04_larger_model.ipynb")
+    assert "Does the larger model draw a sine? No." in larger
+    assert "The weights were changed 1 times, and that is too few" in larger
+    quantized = printed(output / "05_tensorflow_lite.ipynb")
+    assert "the model draws a sine: False" in quantized
+    assert "no conversion can mend that" in quantized
+
+
+def test_the_same_seed_makes_the_same_bytes(changed_run, tmp_path):
+    home, *_ = changed_run
+    chosen = ["-p", "SEED", "7", "-p", "EPOCHS", "1", "-p", "BATCH_SIZE", "256"]
+    shutil.copytree(home / "models", tmp_path / "models")
+    for made in ("model.keras", "model.tflite", "model.cc"):
+        (tmp_path / "models" / made).unlink()
+    result = workshop(tmp_path, "run", "--from", "04", *chosen)
+    assert result.returncode == 0, result.stderr
+    for made in ("model_no_quant.tflite", "model.tflite", "model.cc"):
+        again = (tmp_path / "models" / made).read_bytes()
+        assert again == (home / "models" / made).read_bytes(), made
 
 
 def test_the_run_says_nothing_on_stderr(changed_run):

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from workshop_utils import course, paths
+from workshop_utils.errors import WorkshopError
 
 NOTEBOOKS = {path.name: nbformat.read(path, 4) for path in course.notebooks().values()}
 each = pytest.mark.parametrize("name", NOTEBOOKS)
@@ -126,3 +127,28 @@ def title(name):
 def test_markdown_needs_no_mathjax():
     for name in NOTEBOOKS:
         assert "$" not in prose(name), name
+
+
+BAD_VALUES = [-1, "many", 1e9, 10**9, None]
+BAD_PARAMETERS = [
+    pytest.param(path.name, name, bad, id=f"{path.stem[:2]}-{name}-{bad!r}")
+    for path in course.notebooks().values()
+    for name in course.parameters(path)
+    for bad in BAD_VALUES
+    if (name, bad) != ("SEED", 10**9)  # a seed may be that large
+    or isinstance(bad, float)
+]
+
+
+@pytest.mark.parametrize(("name", "parameter", "bad"), BAD_PARAMETERS)
+def test_a_value_that_cannot_work_is_refused_in_the_first_cell(name, parameter, bad):
+    scope, after = {}, None
+    with pytest.raises(WorkshopError, match=f"^{parameter} is .*must be") as refused:
+        for cell in code(name):
+            if after is not None:
+                after += 1
+            exec(compile(cell.source, name, "exec"), scope)
+            if "parameters" in tags(cell):
+                scope[parameter], after = bad, 0
+    assert after == 1, "Something else ran before the parameters were checked."
+    assert "\n" not in str(refused.value)

@@ -8,7 +8,8 @@ import warnings
 import numpy as np
 
 from workshop_utils import quiet
-from workshop_utils.errors import WorkshopError
+from workshop_utils.data import MAX_SAMPLES
+from workshop_utils.errors import WorkshopError, check_whole_number
 
 
 def to_float(model):
@@ -47,6 +48,11 @@ def representative_dataset(x):
     if x.size == 0 or not np.isfinite(x).all():
         raise WorkshopError("The representative dataset must hold numbers, at least one, no NaN.")
     return lambda: ([value.reshape(1, 1)] for value in x)
+
+
+def check_parameters(representative):
+    """Raise WorkshopError, naming it, unless REPRESENTATIVE samples can be shown to a converter."""
+    check_whole_number("REPRESENTATIVE", representative, 1, MAX_SAMPLES)
 
 
 def run(converter):

@@ -1,16 +1,17 @@
 """The dataset: make it, split it, save it, load it. Introduced in notebook 02."""
 
 import zipfile
-from numbers import Integral, Real
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
 from workshop_utils import paths
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, check_whole_number
 
 MIN_SAMPLES = 10
 MAX_SAMPLES = 1_000_000
+MAX_NOISE = 10  # ten times the sine itself
 
 
 class Dataset(NamedTuple):
@@ -47,7 +48,7 @@ def make(samples, noise, seed):
     """Noisy samples of the sine: x uniform in [0, 2π), in random order, y = sin(x) + noise.
 
     samples: how many, an integer in [10, 1,000,000]. noise: standard deviation of the Gaussian
-    noise, at least 0. seed: an integer, at least 0; the same seed gives the same samples.
+    noise, in [0, 10]. seed: an integer, at least 0; the same seed gives the same samples.
     Returns x and y, float32, shape (samples,). Raises WorkshopError for anything else.
     """
     check_parameters(samples, noise, seed)
@@ -62,21 +63,13 @@ def check_parameters(samples, noise, seed):
     """Raise WorkshopError, naming SAMPLES, NOISE or SEED, unless `make` can work with them."""
     check_whole_number("SAMPLES", samples, MIN_SAMPLES, MAX_SAMPLES)
     check_seed(seed)
-    if not isinstance(noise, Real) or not 0 <= noise < float("inf"):
-        raise WorkshopError(f"NOISE is {noise!r}, but must be a number, 0 or more.")
+    if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 <= noise <= MAX_NOISE:
+        raise WorkshopError(f"NOISE is {noise!r}, but must be a number from 0 to {MAX_NOISE}.")
 
 
 def check_seed(seed):
     """Raise WorkshopError unless `seed` is one that NumPy and Keras take."""
     check_whole_number("SEED", seed, 0, 2**32 - 1)
-
-
-def check_whole_number(name, value, smallest, largest):
-    """Raise WorkshopError unless the parameter `name` is an integer in [smallest, largest]."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise WorkshopError(f"{name} is {value!r}, but must be a whole number.")
-    if not smallest <= value <= largest:
-        raise WorkshopError(f"{name} is {value}, but must be from {smallest} to {largest:,}.")
 
 
 def split(x, y, train=0.6, test=0.2):

@@ -1,4 +1,6 @@
-"""The one exception that the course raises on purpose."""
+"""The exceptions that the course raises on purpose, and the most common reason for one."""
+
+from numbers import Integral
 
 
 class WorkshopError(ValueError):
@@ -24,3 +26,11 @@ class TflmUnavailable(WorkshopError, ImportError):
 
     def __str__(self):  # ImportError would print the name of a module.
         return str(self.args[0])
+
+
+def check_whole_number(name, value, smallest, largest):
+    """Raise WorkshopError unless the parameter `name` is an integer in [smallest, largest]."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise WorkshopError(f"{name} is {value!r}, but must be a whole number.")
+    if not smallest <= value <= largest:
+        raise WorkshopError(f"{name} is {value}, but must be from {smallest} to {largest:,}.")

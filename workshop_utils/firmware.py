@@ -18,7 +18,7 @@ from pathlib import Path
 from workshop_utils import c_source, paths
 from workshop_utils.elf import Elf
 from workshop_utils.emulator import FLASH_BYTES
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, check_whole_number
 
 BOARDS = ("emulator", "host")
 ENGINES = ("compact", "tflm")
@@ -62,6 +62,12 @@ class Image:
     board: str
     engine: str
     toolchain: str
+
+
+def check_parameters(inferences_per_cycle, cycles):
+    """Raise WorkshopError, naming the parameter, unless notebook 06 can show such a run."""
+    check_whole_number("INFERENCES_PER_CYCLE", inferences_per_cycle, 1, 1000)
+    check_whole_number("CYCLES", cycles, 1, 10)
 
 
 def build(
@@ -312,7 +318,7 @@ def _step(command, folder):
 def _append(log, command, said):
     """Add to the log. Returns its path; None if that fails, as on a full disk."""
     try:
-        with log.open("a", encoding="utf-8") as file:
+        with log.open("a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f"$ {' '.join(command)}\n{said}\n")
     except OSError:
         return None

@@ -25,7 +25,8 @@ def quantize(x, scale, zero_point):
     x = np.asarray(x, dtype=np.float32)
     if not np.isfinite(x).all():
         raise WorkshopError("Cannot quantize NaN or infinity: int8 has no code for them.")
-    steps = np.rint(x / np.float32(scale)) + zero_point
+    with np.errstate(over="ignore"):  # infinity is clipped as well
+        steps = np.rint(x / np.float32(scale)) + zero_point
     return np.clip(steps, -128, 127).astype(np.int8)
 
 

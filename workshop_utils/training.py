@@ -12,11 +12,12 @@ import json
 import numpy as np
 
 from workshop_utils import paths
-from workshop_utils.data import MAX_SAMPLES, check_pair, check_seed, check_whole_number
-from workshop_utils.errors import WorkshopError
+from workshop_utils.data import MAX_SAMPLES, check_pair, check_seed
+from workshop_utils.errors import WorkshopError, check_whole_number
 from workshop_utils.progress import Progress
 
 MAX_EPOCHS = 100_000
+ENOUGH_UPDATES = 500
 CALLS = 25  # How often the progress bar moves: so many calls share the epochs.
 
 
@@ -51,6 +52,26 @@ def check_parameters(epochs, batch_size, seed=0):
     check_whole_number("EPOCHS", epochs, 1, MAX_EPOCHS)
     check_whole_number("BATCH_SIZE", batch_size, 1, MAX_SAMPLES)
     check_seed(seed)
+
+
+def why_not(epochs, batch_size, samples):
+    """Why training notebook 04's model with these values may not have been enough, for a reader.
+
+    samples: how many there were for training. With 5,000 updates of the weights, which is what
+    the course's own values make, and 600 samples, all seeds learned (benchmarks/convergence.py).
+    """
+    updates = epochs * -(-samples // batch_size)
+    if updates < ENOUGH_UPDATES:
+        return (
+            f"The weights were changed {updates:,} times, and that is too few; with the course's "
+            "own values it is 5,000 times. Take more EPOCHS or a smaller BATCH_SIZE."
+        )
+    if samples < 600:
+        return (
+            f"{samples} training samples are few for noise like this: the network learned some "
+            "of the noise. Take more SAMPLES or less NOISE in notebook 2."
+        )
+    return "The number of updates was enough, so blame the noise, or luck: try another SEED."
 
 
 def _chunks(total, count):
