@@ -1,0 +1,140 @@
+"""How long the whole course takes, and where the time goes.
+
+    .venv/bin/python benchmarks/course.py
+
+Runs all notebooks headless, each in a process of its own so that its memory can be told apart, and
+beside them the original notebook's two `model.fit` calls, which are most of the time it takes.
+--no-fit leaves those two, about two minutes, out.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import resource
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+# What a cell is about: the first of these that its source matches.
+KINDS = {
+    "training": r"training\.fit",
+    "firmware": r"firmware\.build",
+    "emulation": r"emulator\.run",
+    "conversion": r"convert\.(run|to_int8)",
+    "imports": r"(?m)^(import|from) |load_model",
+    "pictures": r"plots\.",
+}
+COLUMNS = ["kernel", "imports", "training", "conversion", "firmware", "emulation", "pictures"]
+
+
+def execute(number, copy):
+    """Run one notebook in this process. Returns seconds, CPU seconds and peak bytes."""
+    import papermill  # noqa: F401  (imported once for all notebooks, so not a notebook's time)
+
+    from workshop_utils import course
+    from workshop_utils.kernel import Kernel
+
+    started = time.perf_counter()
+    kernel = Kernel(course.notebooks()[number])
+    failure = course.execute(kernel.notebook, copy, {}, kernel)
+    kernel.stop()
+    wall = time.perf_counter() - started
+    if failure:
+        sys.exit(failure)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # the kernel and what it called
+    unit = 1 if sys.platform == "darwin" else 1024
+    return wall, used.ru_utime + used.ru_stime, used.ru_maxrss * unit
+
+
+def spent(copy, wall):
+    """Where an executed notebook's seconds went: {kind: seconds}; 'kernel' is its start and end."""
+    seconds = dict.fromkeys([*COLUMNS, "rest"], 0.0)
+    for cell in json.loads(copy.read_text(encoding="utf-8"))["cells"]:
+        record = cell["metadata"].get("papermill", {})
+        if cell["cell_type"] != "code" or not record.get("end_time"):
+            continue
+        begin, end = (datetime.fromisoformat(record[key]) for key in ("start_time", "end_time"))
+        source = "".join(cell["source"])
+        kind = next((kind for kind, words in KINDS.items() if re.search(words, source)), "rest")
+        seconds[kind] += (end - begin).total_seconds()
+    seconds["kernel"] = wall - sum(seconds.values())
+    return seconds
+
+
+def fit_seconds():
+    """The original notebook's two trainings with `model.fit`: seconds for both."""
+    from convergence import build
+
+    from workshop_utils import course, data, quiet
+
+    quiet.tensorflow()
+    dataset = data.split(*data.make(1000, 0.1, seed=1))
+    seconds = 0.0
+    for name, number in (("small", "03"), ("larger", "04")):
+        schedule = course.parameters(course.notebooks()[number])
+        model = build(name, seed=1)
+        started = time.perf_counter()
+        model.fit(
+            dataset.x_train,
+            dataset.y_train,
+            epochs=schedule["EPOCHS"],
+            batch_size=schedule["BATCH_SIZE"],
+            validation_data=(dataset.x_validate, dataset.y_validate),
+            verbose=0,
+        )
+        seconds += time.perf_counter() - started
+    return seconds
+
+
+def apart(task, *arguments):
+    """Call a function in a new process and return its result."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(task, arguments)
+
+
+def main():
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--no-fit", action="store_true", help="leave the comparison out")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["WORKSHOP_HOME"] = home
+        from workshop_utils import course
+
+        heads = ["wall s", "CPU s", "peak MB", "copy kB", *COLUMNS, "rest"]
+        print(f"{'notebook':<20}" + "".join(f"{head:>11}" for head in heads))
+        copies, total = [], [0.0] * len(heads)
+        for number, notebook in course.notebooks().items():
+            copy = Path(home, "output", notebook.name)
+            wall, cpu, peak = apart(execute, number, copy)
+            size = copy.stat().st_size
+            row = [wall, cpu, peak / 1e6, size / 1e3, *spent(copy, wall).values()]
+            print_row(notebook.stem, row)
+            total = [max(a, b) if head == "peak MB" else a + b
+                     for head, a, b in zip(heads, total, row, strict=True)]  # fmt: skip
+            copies.append(copy)
+        print_row("together", total)
+        started = time.perf_counter()
+        course.render(copies, Path(home, "output", course.REPORT))
+        rendering = time.perf_counter() - started
+        whole = total[0] + rendering
+        print(f"rendering the page   {rendering:8.1f} s")
+        print(f"the whole course     {whole:8.1f} s")
+        if not options.no_fit:
+            fits = apart(fit_seconds)
+            print(
+                f"two model.fit calls  {fits:8.1f} s, so the course takes {whole / fits:.2f} of it"
+            )
+
+
+def print_row(name, row):
+    """One line of the table."""
+    print(f"{name:<20}" + "".join(f"{value:>11.1f}" for value in row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The whole course with parameters from one end to the other, and what the notebooks say then.
+
+    .venv/bin/python benchmarks/parameters.py
+
+No cell may fail. A run that does not learn has to say so and why; the lines are printed.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+EXTREMES = (
+    {"NOISE": 0.0},
+    {"NOISE": 0.3},
+    {"SAMPLES": 200},
+    {"SAMPLES": 10_000},
+    {"BATCH_SIZE": 8},
+    {"BATCH_SIZE": 256},
+    {"EPOCHS": 1},
+    {"EPOCHS": 2000},
+    {"SAMPLES": 200, "NOISE": 0.3, "BATCH_SIZE": 256},
+    {"SAMPLES": 200, "NOISE": 0.3, "EPOCHS": 2000},
+    {"SAMPLES": 10_000, "NOISE": 0.0, "EPOCHS": 1},
+    {"SAMPLES": 10, "REPRESENTATIVE": 1, "EPOCHS": 2},
+    {"INFERENCES_PER_CYCLE": 1, "CYCLES": 1, "EPOCHS": 20},
+    {"INFERENCES_PER_CYCLE": 1000, "CYCLES": 10, "EPOCHS": 20},
+)
+
+
+def verdicts(output):
+    """What the executed notebooks say about learning."""
+    lines = []
+    for copy in sorted(output.glob("*.ipynb")):
+        for cell in json.loads(copy.read_text(encoding="utf-8"))["cells"]:
+            for printed in cell.get("outputs", []):
+                text = "".join(printed.get("text", ""))
+                if "draw a sine?" in text or "draws a sine:" in text:
+                    lines += text.splitlines()
+    return lines
+
+
+def main():
+    """Print each run's result."""
+    failures = 0
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["WORKSHOP_HOME"] = home
+        from workshop_utils import course
+        from workshop_utils.errors import WorkshopError
+
+        for chosen in EXTREMES:
+            started, output = time.monotonic(), Path(home, "output")
+            try:
+                course.run(course.select(first="02"), chosen, output, lambda line: None)
+                said = "\n    ".join(verdicts(output))
+            except WorkshopError as error:
+                failures += 1
+                said = f"FAILED: {error}"
+            names = " ".join(f"{name} {value}" for name, value in chosen.items())
+            print(f"{names} ({time.monotonic() - started:.0f} s)\n    {said}", flush=True)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
