@@ -150,11 +150,12 @@ def test_equal_to_reference(name, answers):
 
 @needs_tflm
 @pytest.mark.parametrize("name", PROOF)
-def test_equal_to_tflm(name, answers):
+def test_equal_to_tflm(name, answers, record_property):
     inputs = factory.input_grid(PROOF[name])
     expected = tflm(PROOF[name], inputs)
     assert np.array_equal(answers(PROOF[name], inputs), expected)
     assert np.array_equal(traces(name)[-1].codes, expected), "the reference itself is wrong"
+    record_property("equal to TFLM (desktop)", len(inputs))
 
 
 @needs_tflm
