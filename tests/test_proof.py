@@ -42,7 +42,7 @@ def sweep(tmp_path_factory):
 
 
 def expected(name, tflite, inputs):
-    """TFLM's answers; without TFLM those of its arithmetic in Python, which was compared with it."""
+    """TFLM's answers; without TFLM those of its arithmetic in Python (see test_engine.py)."""
     if NO_TFLM is None:
         return tflm(tflite, inputs)
     return traces(name)[-1].codes if name in PROOF else reference.run(tflite, inputs)[-1].codes
