@@ -11,7 +11,7 @@ import pytest
 FIRMWARE = Path(__file__).resolve().parents[1] / "firmware"
 FLAGS = ["-std=c++17", "-O1", "-g", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off"]
 FLAGS += ["-Wall", "-Wextra", "-Werror"]
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZE = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
 
 
 def build(program, sources, *flags):
@@ -33,7 +33,7 @@ def build(program, sources, *flags):
 
 
 def run(program, *arguments, stdin=b""):
-    """The finished process, with its output as bytes."""
+    """The finished process, with its output as bytes. One that hangs fails the test."""
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
     command = [program, *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, env=environment)
+    return subprocess.run(command, input=stdin, capture_output=True, env=environment, timeout=60)

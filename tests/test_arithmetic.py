@@ -61,8 +61,8 @@ def test_random_scales_and_sums(scaled):
 
 
 def test_powers_of_two_and_halves(scaled):
-    """Where both roundings meet ties, and multipliers that are exact."""
-    shifts = range(-33, 31)
+    """Where both roundings meet ties, multipliers that are exact, and shifts to their ends."""
+    shifts = range(-33, 34)
     numbers = [0, 1, 2, 3, 5, 7, 2**15, 3 * 2**20, 2**30, 2**30 + 1, MOST]
     rows = [
         ((1.0, 2.0**shift * odd, 1.0), sign * (number >> max(shift + 2, 0)))
@@ -73,7 +73,24 @@ def test_powers_of_two_and_halves(scaled):
     ]
     rows = [(np.float32(scales), number) for scales, number in rows]
     scales, sums = zip(*rows, strict=True)
-    assert scaled(scales, sums) == [expected(*row) for row in rows]
+    results = scaled(scales, sums)
+    assert results == [expected(*row) for row in rows]
+    assert None in results and (2**30, 30, 0) in results
+
+
+@pytest.mark.parametrize(
+    "significands",
+    [
+        (12358003, 12682079, 13325491),  # halfway between two of 31 bits, but only in double
+        (14861073, 13074745, 11581465),  # 1 - 2**-41.7, which rounds up to a power of two
+    ],
+)
+def test_multipliers_that_only_just_round_up(scaled, significands):
+    scales = np.float32([significands]) * np.float32(2.0**-20)
+    assert scaled(scales, [10**6]) == [expected(scales[0], 10**6)]
+    exact = significands[0] * significands[1] / significands[2] / 2**20
+    significand, shift, _ = scaled(scales, [10**6])[0]
+    assert significand * 2.0 ** (shift - 31) > exact
 
 
 def test_the_least_of_all_sums(scaled):

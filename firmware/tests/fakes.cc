@@ -2,9 +2,10 @@
 // the application on the desktop.
 //
 // stdin: the engine's inputs, outputs, is_int8 and its reason for refusing the model, or "-"; then
-// the values that it predicts, one after the other. When there are none left, it refuses.
+// the values that it predicts, one after the other. When there are none left, it refuses, once.
 // stdout: one line for each call of the board: init, tick, led N, write TEXT, stop N. TEXT is a
-// whole line of the console. Exit code 2: stdin does not begin like that.
+// whole line of the console. Exit code 2: stdin does not begin like that. 3: a refusal
+// was not heeded.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,8 +74,10 @@ Status Init(const uint8_t* model, size_t model_length, uint8_t* memory, size_t m
 
 Status Predict(float radians, float* value) {
   (void)radians;
-  return scanf("%f", value) == 1 ? Status::kOk
-                                 : Refuse(Status::kInputOutOfRange, "no values are left");
+  static bool refused = false;
+  if (refused) exit(3);
+  refused = scanf("%f", value) != 1;
+  return refused ? Refuse(Status::kInputOutOfRange, "no values are left") : Status::kOk;
 }
 
 // The answer is the sum of the inputs, and one more for each further output.
