@@ -4,8 +4,8 @@
 // stdin: the engine's inputs, outputs, is_int8 and its reason for refusing the model, or "-"; then
 // the values that it predicts, one after the other. When there are none left, it refuses, once.
 // stdout: one line for each call of the board: init, tick, led N, write TEXT, stop N. TEXT is a
-// whole line of the console. Exit code 2: stdin does not begin like that. 3: a refusal
-// was not heeded.
+// whole line of the console.
+// Exit code 2: stdin does not begin like that. 3: a refusal was not heeded.
 
 #include <stdio.h>
 #include <stdlib.h>
