@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,16 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "benchmarks"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Add up what tests that passed recorded (record_property): how much a proof covered."""
+    recorded = defaultdict(list)
+    for report in terminalreporter.getreports("passed"):
+        for name, count in report.user_properties:
+            recorded[name].append(count)
+    for name, counts in recorded.items():
+        terminalreporter.write_line(f"{name}: {sum(counts):,} inputs of {len(counts)} models")
 
 
 @pytest.fixture(scope="session")

@@ -305,6 +305,15 @@ def left_int8():
     return fully_connected([Layer(weights, bias, "NONE", scales, 0.05, 3)])
 
 
+def large_sums_int8(largest, shift, zero_point):
+    """One layer whose sums reach +-`largest`, scaled by 0.7 * 2**shift: short cuts overflow."""
+    magnitudes = largest - 2**16 - np.array([0, 1, 999, 2**20, 2**27, largest // 2 + 1])
+    bias = np.concatenate([magnitudes, -magnitudes, [0, -1, 77]])  # groups of four, and a rest
+    weights = np.random.default_rng(1).integers(-128, 128, (len(bias), 1)).astype(np.int8)
+    layer = Layer(weights, bias, "NONE", 0.7 * 2.0**shift, 1.0, zero_point)
+    return fully_connected([layer], "int8", 1.0, -128)
+
+
 def proof_models():
     """int8 models by name that together take every path of the arithmetic; dict of bytes."""
     models = {}
@@ -377,6 +386,10 @@ def _edge_models():
         multiplier, zeros = 2.0**power, (5,)
         name = f"flushed to zero {power}"
         models[name] = random_int8(16, (1, 8, 2), multiplier=multiplier, zero_points=zeros)
+    for shift, zero in ((-1, 0), (-9, 127), (-22, -128), (-22, 127), (-23, -128), (-27, 127)):
+        for power in (30, 31):
+            name = f"sums to 2^{power}, shift {shift}, zero point {zero}"
+            models[name] = large_sums_int8(2**power, shift, zero)
     models["rounded up to a power"] = carry_int8()
     models["rounded twice"] = halfway_int8()
     models["left to the brim"] = left_int8()
