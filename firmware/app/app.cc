@@ -29,8 +29,6 @@ void Start() {
   Print(engine::Name());
   Print(": arena ");
   PrintInteger(static_cast<int32_t>(engine::GetInfo().arena_used));
-  Print(" of ");
-  PrintInteger(static_cast<int32_t>(length));
   Print(" bytes\n");
 }
 

@@ -3,6 +3,11 @@
 #include "engine/predictor.h"
 #include "runtime/nearest.h"
 
+// A build without float32 models is smaller.
+#ifndef ENGINE_FLOAT32
+#define ENGINE_FLOAT32 1
+#endif
+
 namespace engine {
 int8_t Quantize(float real, float scale, int32_t zero_point) {
   int32_t steps = Nearest(real / scale);
@@ -23,14 +28,16 @@ Status Predict(float radians, float* value) {
   uint32_t bits;
   __builtin_memcpy(&bits, &radians, 4);
   if ((~bits & 0x7f800000) == 0) {
-    return Refuse(Status::kInputOutOfRange, "the input is not finite");
+    return Refuse(Status::kInputOutOfRange, "input not finite");
   }
   const Info& info = GetInfo();
   // Without a model there are none; then the raw step refuses.
   if (info.inputs > 1 || info.outputs > 1) {
     return Refuse(Status::kNotScalar, "not one input and one output");
   }
+#if ENGINE_FLOAT32
   if (!info.is_int8) return InvokeFloat(&radians, value);
+#endif
   const int8_t input = Quantize(radians, info.input_scale, info.input_zero_point);
   int8_t output = 0;
   const Status status = Invoke(&input, &output);

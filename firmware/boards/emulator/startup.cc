@@ -61,11 +61,7 @@ void ResetHandler() {
 }
 
 void ReportFault(const uint32_t* frame) {
-  uint32_t exception;
-  __asm__ volatile("mrs %0, ipsr" : "=r"(exception));
-  app::Print("# fault: exception ");
-  app::PrintHexadecimal(exception);
-  app::Print(" at ");
+  app::Print("# fault: at ");
   app::PrintHexadecimal(frame[6]);
   app::Print("\n");
   board::Stop(2);

@@ -30,7 +30,7 @@ inline uint32_t BitsOfFloat(float value) {
 struct Multiplier {
   uint32_t value;  // 2^31 or more, even
   uint32_t left;   // 30 at most
-  uint32_t right;  // 32 at most, which leaves 0 of everything
+  uint32_t right;  // 63 at most; from 32 on, that leaves 0 of everything
 };
 
 // input_scale * weight_scale / output_scale as TFLM computes it, in double, where the product of
@@ -51,8 +51,8 @@ inline int32_t Scale(int32_t accumulator, const Multiplier& multiplier) {
   const int32_t high = static_cast<int32_t>((product + (1 << 30)) >> 31);
   if (multiplier.right == 0) return high;
   // Less one for negative numbers, halves go the right way. No overflow: |high| is below 2^31.
-  const int32_t lowered = high - (high < 0 ? 1 : 0);
-  return ((lowered >> (multiplier.right - 1)) + 1) >> 1;
+  const int64_t lowered = high - (high < 0 ? 1 : 0);
+  return static_cast<int32_t>(((lowered >> (multiplier.right - 1)) + 1) >> 1);
 }
 
 }  // namespace engine

@@ -6,11 +6,6 @@
 #include "engine/compact/names.h"
 #include "engine/predictor.h"
 
-// A build without float32 models is smaller.
-#ifndef ENGINE_FLOAT32
-#define ENGINE_FLOAT32 1
-#endif
-
 namespace engine {
 namespace {
 
@@ -28,8 +23,7 @@ constexpr uint32_t kTensors = Field(0, kChild), kGraphInputs = Field(1, kChild),
 constexpr uint32_t kShape = Field(0, kChild), kType = Field(1, kByte), kBuffer = Field(2, kWord),
                    kQuantization = Field(4, kChild);
 constexpr uint32_t kData = Field(0, kChild);
-constexpr uint32_t kScale = Field(2, kChild), kZeroPoint = Field(3, kChild),
-                   kQuantizedDimension = Field(6, kWord);
+constexpr uint32_t kScale = Field(2, kChild), kZeroPoint = Field(3, kChild);
 constexpr uint32_t kOpcodeIndex = Field(0, kWord), kInputs = Field(1, kChild),
                    kOutputs = Field(2, kChild), kOptionsType = Field(3, kByte),
                    kOptions = Field(4, kChild);
@@ -49,18 +43,19 @@ enum Reason : uint32_t {
   kDamaged = 0x20, kNoModel,
   kOperator = 0x30, kTensorType, kActivationFunction, kGraph, kWidth, kScaling, kShuffled,
   kMemory = 0x40,
+  kFirstNamed = kOperator, kLastNamed = kActivationFunction,
 };
 static_assert(static_cast<uint32_t>(Status::kMalformedModel) == kDamaged >> 4 &&
                   static_cast<uint32_t>(Status::kUnsupportedModel) == kOperator >> 4 &&
                   static_cast<uint32_t>(Status::kArenaTooSmall) == kMemory >> 4,
               "as in predictor.h");
 const char kReasons[] =
-    "\x20" "the model is damaged or cut off\0"
-    "\x21" "no TensorFlow Lite model of version 3\0"
+    "\x20" "damaged model\0"
+    "\x21" "no TensorFlow Lite 3 model\0"
     "\x30" "operator \0"
     "\x31" "tensor type \0"
     "\x32" "activation \0"
-    "\x33" "graph, no chain of layers\0"
+    "\x33" "graph: no chain\0"
     "\x34" "shape\0"
     "\x35" "quantization\0"
     "\x36" "weights format\0"
@@ -78,10 +73,14 @@ struct State {
   uint8_t* arena;
   uint32_t arena_left;
   uint32_t codes, tensors, buffers;  // the model's vectors
-  uint32_t type;                     // int8 or float32, throughout
+#if ENGINE_FLOAT32
+  uint32_t type;  // int8 or float32, throughout
+#else
+  static constexpr uint32_t type = kInt8;
+#endif
   uint32_t current;                  // the tensor that the next operator must read
   // Of the tensor that was read last:
-  uint32_t shape, data, quantization, scales;
+  uint32_t shape, data, scales;
   int32_t zero_point;
   char reason[64];  // longer than all reasons in this file, with a prefix and a name
 };
@@ -93,24 +92,19 @@ State state;
 }
 
 // Notes what went wrong, unless something already did. After that, the loader reads on, but only
-// zeros.
-[[gnu::noinline]] void Fail(uint32_t reason, const char* name) {
+// zeros. number: of an operator, type or activation function; its name is said if it has one.
+[[gnu::noinline]] void Fail(uint32_t reason, uint32_t number = 0) {
   if (state.status != Status::kOk) return;
-  if (!flatbuffer::IsOpen()) {  // then the rest is a consequence
-    reason = kDamaged;
-    name = "";
-  }
+  if (!flatbuffer::IsOpen()) reason = kDamaged;  // then the rest is a consequence
   flatbuffer::Close();
   state.status = static_cast<Status>(reason >> 4);
   char* to = state.reason;
   if (state.status == Status::kUnsupportedModel) to = Append(to, "unsupported ");
-  Append(Append(to, FindText(kReasons, reason)), name);
-}
-
-[[gnu::noinline]] void Fail(uint32_t reason) { Fail(reason, ""); }
-
-// name: nullptr if there is none, and the number must do.
-[[gnu::noinline]] void Fail(uint32_t reason, const char* name, uint32_t number) {
+  to = Append(to, FindText(kReasons, reason));
+  if (reason - kFirstNamed > kLastNamed - kFirstNamed) return;
+  const char* name = nullptr;
+  if (reason == kOperator) name = OperatorName(number);
+  if (reason == kTensorType) name = TypeName(number);
   char digits[11];
   if (name == nullptr) {
     char* digit = digits + 10;
@@ -121,7 +115,7 @@ State state;
     } while (number > 0);
     name = digit;
   }
-  Fail(reason, name);
+  Append(to, name);
 }
 
 // Memory from the arena, aligned like a Layer; nullptr when there is not enough.
@@ -146,19 +140,17 @@ State state;
 [[gnu::noinline]] void ReadTensor(uint32_t index, uint32_t type) {
   const uint32_t table = Table(state.tensors, index);
   const uint32_t found = Get(table, kType);
-  if (found != type) Fail(kTensorType, TypeName(found), found);
+  if (found != type) Fail(kTensorType, found);
   state.shape = Get(table, kShape);
   state.data = Get(Table(state.buffers, Get(table, kBuffer)), kData);
   if (type != kInt8) return;
   const uint32_t quantization = Get(table, kQuantization);
-  state.quantization = quantization;
   state.scales = Get(quantization, kScale);
   const uint32_t zero_points = Get(quantization, kZeroPoint);
   // Zero points are 64 bits wide, of which TFLM takes 32 too. A weight's are all the same.
-  const int32_t zero_point =
-      Count(zero_points) == 0 ? 256 : static_cast<int32_t>(Word(zero_points, 0));
+  const int32_t zero_point = static_cast<int32_t>(Word(zero_points, 0));
   state.zero_point = zero_point;
-  if (zero_point != static_cast<int8_t>(zero_point) || Count(state.scales) == 0) Fail(kScaling);
+  if (zero_point != static_cast<int8_t>(zero_point)) Fail(kScaling);
 }
 
 // The tensor that flows on now: the model's input, or a layer's output. As long as no other layer
@@ -166,13 +158,9 @@ State state;
 [[gnu::noinline]] void ReadValues(uint32_t index) {
   ReadTensor(index, state.type);
   state.current = index;
-  // All dimensions but the last must be 1: no batches.
-  uint32_t width = 1;
-  for (uint32_t i = 0; i < Count(state.shape); ++i) {
-    if (width != 1) width = kMaxWidth + 1;
-    else width = Word(state.shape, i);
-  }
-  if (width - 1 >= kMaxWidth) Fail(kWidth);
+  const uint32_t shape = state.shape;
+  const uint32_t width = Word(shape, 1);
+  if (Count(shape) != 2 || Word(shape, 0) != 1 || width - 1 >= kMaxWidth) Fail(kWidth);
   Info& info = state.info;
   info.outputs = width;
   if (state.type != kInt8) return;
@@ -183,7 +171,7 @@ State state;
 void SetActivation(uint32_t activation, Layer* layer) {
   const bool clips = activation != kNone;
   const bool at_six = activation == kRelu6;
-  if (clips && !at_six && activation != kRelu) Fail(kActivationFunction, nullptr, activation);
+  if (clips && !at_six && activation != kRelu) Fail(kActivationFunction, activation);
 #if ENGINE_FLOAT32
   constexpr float kFloatMax = 3.402823466e+38f;
   layer->float_min = clips ? 0 : -kFloatMax;
@@ -205,14 +193,9 @@ void SetActivation(uint32_t activation, Layer* layer) {
 void SetMultipliers(uint32_t input_scale, Layer* layer) {
   const uint32_t scales = state.scales;
   const uint32_t count = Count(scales);
-  Multiplier* multipliers = &layer->multiplier;
-  layer->multiplier_step = 0;
-  if (count > 1) {
-    layer->multiplier_step = sizeof(Multiplier);
-    multipliers = static_cast<Multiplier*>(Allocate(layer->rows * sizeof(Multiplier)));
-    if (count != layer->rows || Get(state.quantization, kQuantizedDimension) != 0) Fail(kScaling);
-  }
-  if (state.zero_point != 0) Fail(kScaling);
+  layer->multiplier_step = count == 1 ? 0 : sizeof(Multiplier);
+  if ((count != 1 && count != layer->rows) || state.zero_point != 0) Fail(kScaling);
+  Multiplier* multipliers = static_cast<Multiplier*>(Allocate(count * sizeof(Multiplier)));
   layer->multipliers = multipliers;
   for (uint32_t i = 0; i < Count(scales); ++i) {
     if (!QuantizeMultiplier(input_scale, Word(scales, i), BitsOfFloat(state.info.output_scale),
@@ -265,12 +248,11 @@ void Load() {
   state.codes = Get(root, kOperatorCodes);
   state.buffers = Get(root, kBuffers);
   const uint32_t subgraphs = Get(root, kSubgraphs);
-  OnlyWord(subgraphs);
-  const uint32_t graph = Table(subgraphs, 0);
+  const uint32_t graph = subgraphs + 4 + OnlyWord(subgraphs);
   state.tensors = Get(graph, kTensors);
   const uint32_t input = OnlyWord(Get(graph, kGraphInputs));
-  state.type = kInt8;
 #if ENGINE_FLOAT32
+  state.type = kInt8;
   // What the input's type is, all others' must be.
   if (Get(Table(state.tensors, input), kType) == kFloat32) state.type = kFloat32;
 #endif
@@ -289,7 +271,7 @@ void Load() {
     uint32_t builtin = Get(code, kDeprecatedBuiltinCode);
     const uint32_t newer = Get(code, kBuiltinCode);
     if (builtin < newer) builtin = newer;
-    if (builtin != kFullyConnected) Fail(kOperator, OperatorName(builtin), builtin);
+    if (builtin != kFullyConnected) Fail(kOperator, builtin);
     Layer* const layer = static_cast<Layer*>(Allocate(sizeof(Layer)));
     if (layer == nullptr) break;
     *place = layer;
@@ -300,26 +282,37 @@ void Load() {
   if (state.current != OnlyWord(Get(graph, kGraphOutputs)) || state.layers == nullptr) {
     Fail(kGraph);
   }
-  state.value_step = (state.value_step + 3) & ~3u;
   state.values = static_cast<uint8_t*>(Allocate(2 * state.value_step));
   if (!flatbuffer::IsOpen()) return Fail(kDamaged);
   info.inputs = inputs;
 }
 
-// One inference, from and to raw values of the type that was asked for.
-Status Run(bool wants_int8, const void* input, void* output) {
-  if (state.info.inputs == 0) {
-    return Refuse(Status::kNotInitialized, "there is no model");
+// Mostly, the activation function's limits are those of int8, where the results stop anyway.
+inline void ApplyLimits(const Layer& layer, int8_t* values) {
+  if (layer.max - layer.min == 255) return;
+  for (uint32_t i = layer.rows; i-- > 0;) {
+    int32_t value = values[i];
+    if (value < layer.min) value = layer.min;
+    if (value > layer.max) value = layer.max;
+    values[i] = static_cast<int8_t>(value);
   }
+}
+
+// One inference, from and to raw values of the type that was asked for.
+inline Status Run(bool wants_int8, const void* input, void* output) {
+  if (state.info.inputs == 0) return Refuse(Status::kNotInitialized, "no model");
+#if ENGINE_FLOAT32
   if (state.info.is_int8 != wants_int8) {
     return Refuse(Status::kUnsupportedModel, "the model has another type");
   }
+#endif
   uint32_t offset = 0;
   for (const Layer* layer = state.layers; layer != nullptr; layer = layer->next) {
     void* const to = layer->next == nullptr ? output : state.values + offset;
     offset ^= state.value_step;
-    if (wants_int8 || !ENGINE_FLOAT32) {
+    if (wants_int8) {
       FullyConnectedInt8(*layer, static_cast<const int8_t*>(input), static_cast<int8_t*>(to));
+      ApplyLimits(*layer, static_cast<int8_t*>(to));
     } else {
       FullyConnectedFloat(*layer, static_cast<const float*>(input), static_cast<float*>(to));
     }
@@ -337,7 +330,12 @@ uint32_t Clip(size_t length) {
 }  // namespace
 
 Status Init(const uint8_t* model, size_t model_length, uint8_t* arena, size_t arena_length) {
-  state = {};
+  state.info.inputs = 0;
+  state.info.arena_used = 0;
+  state.layers = nullptr;
+  state.value_step = 0;
+  state.status = Status::kOk;
+  state.reason[0] = '\0';
   // Aligned, whatever the caller gives.
   const size_t skip = -reinterpret_cast<uintptr_t>(arena) & (alignof(Layer) - 1);
   state.arena = arena + skip;
@@ -349,7 +347,13 @@ Status Init(const uint8_t* model, size_t model_length, uint8_t* arena, size_t ar
 
 Status Invoke(const int8_t* input, int8_t* output) { return Run(true, input, output); }
 
+#if ENGINE_FLOAT32
 Status InvokeFloat(const float* input, float* output) { return Run(false, input, output); }
+#else
+Status InvokeFloat(const float*, float*) {
+  return Refuse(Status::kUnsupportedModel, "float32 is not built in");
+}
+#endif
 
 const Info& GetInfo() { return state.info; }
 

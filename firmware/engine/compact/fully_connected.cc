@@ -3,7 +3,6 @@
 #include <stddef.h>
 
 namespace engine {
-namespace {
 
 #if defined(__thumb2__) && defined(__ARM_FEATURE_DSP)
 
@@ -12,7 +11,7 @@ static_assert(offsetof(Layer, weights) == 0 && offsetof(Layer, columns) == 12 &&
                   sizeof(Multiplier) == 12,
               "where the instructions below look for them");
 
-// All rows, before the activation function. This is where an inference is spent; it takes all 14
+// This is where an inference is spent; it takes all 14
 // registers, and compilers run out of them. Two rows at a time share the loads of the inputs: the
 // first of the two is summed up in r4, the second in r5. The first of an odd number of rows is its
 // own partner.
@@ -31,7 +30,7 @@ static_assert(offsetof(Layer, weights) == 0 && offsetof(Layer, columns) == 12 &&
 // negative numbers, so that halves are rounded away from zero; ASRS leaves in the carry what it
 // shifted out last, to be added. If it shifts by nothing, the carry is still that of the ADDS, which
 // is the 1 that was taken.
-[[gnu::naked]] void MultiplyAndScale(const Layer&, const int8_t*, int8_t*) {
+[[gnu::naked]] void FullyConnectedInt8(const Layer&, const int8_t*, int8_t*) {
 // clang-format off
 #define FINISH(sum)                       \
   "ldm r12, {r2, r3, r6}\n"               \
@@ -121,7 +120,7 @@ static_assert(offsetof(Layer, weights) == 0 && offsetof(Layer, columns) == 12 &&
 #else
 
 // The same for other cores.
-void MultiplyAndScale(const Layer& layer, const int8_t* input, int8_t* output) {
+void FullyConnectedInt8(const Layer& layer, const int8_t* input, int8_t* output) {
   const int32_t offset = static_cast<int16_t>(layer.input_offset);
   const uint8_t* weights = layer.weights;
   const uint8_t* bias = layer.bias;
@@ -144,17 +143,5 @@ void MultiplyAndScale(const Layer& layer, const int8_t* input, int8_t* output) {
 }
 
 #endif
-
-}  // namespace
-
-void FullyConnectedInt8(const Layer& layer, const int8_t* input, int8_t* output) {
-  MultiplyAndScale(layer, input, output);
-  // Mostly, the activation function's limits are those of int8, where the results stop anyway.
-  if (layer.max - layer.min == 255) return;
-  for (uint32_t row = 0; row < layer.rows; ++row) {
-    if (output[row] < layer.min) output[row] = static_cast<int8_t>(layer.min);
-    if (output[row] > layer.max) output[row] = static_cast<int8_t>(layer.max);
-  }
-}
 
 }  // namespace engine

@@ -10,6 +10,11 @@
 
 #include "engine/compact/arithmetic.h"
 
+// A build without float32 models is smaller.
+#ifndef ENGINE_FLOAT32
+#define ENGINE_FLOAT32 1
+#endif
+
 namespace engine {
 
 // One layer, prepared. weights[row][column] and bias[row] stay in the model, at any alignment.
@@ -26,8 +31,9 @@ struct Layer {
   uint32_t bias_step;        // 4; or 0, and one zero serves every row
 
   int32_t min, max;            // the activation function's limits: int8 codes
+#if ENGINE_FLOAT32
   float float_min, float_max;  // or numbers
-  Multiplier multiplier;       // the one that serves every row
+#endif
   Layer* next;                 // nullptr: none
 };
 
@@ -38,7 +44,8 @@ inline uint32_t Load(const uint8_t* address) {
   return word;
 }
 
-// input and output must not overlap.
+// Results stop at the limits of int8, not yet at those of the activation function. Input and output
+// must not overlap.
 void FullyConnectedInt8(const Layer& layer, const int8_t* input, int8_t* output);
 
 void FullyConnectedFloat(const Layer& layer, const float* input, float* output);

@@ -1,5 +1,7 @@
 #include "engine/compact/fully_connected.h"
 
+#if ENGINE_FLOAT32
+
 namespace engine {
 
 void FullyConnectedFloat(const Layer& layer, const float* input, float* output) {
@@ -17,3 +19,5 @@ void FullyConnectedFloat(const Layer& layer, const float* input, float* output) 
 }
 
 }  // namespace engine
+
+#endif
