@@ -28,6 +28,7 @@ SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 PROOF, FLOATS, BAD = factory.proof_models(), factory.float_models(), factory.bad_models()
 TUTORIAL, TUTORIAL_FLOAT = PROOF["sine 1-16-16-1"], FLOATS["1-16-16-1 RELU"]
 PLAIN, ODD = factory.odd_models()
+OVERLOOKED = factory.overlooked_models()
 
 needs_tflm = pytest.mark.skipif(
     inference.tflm_problem() is not None, reason=str(inference.tflm_problem())
@@ -44,22 +45,26 @@ def runner(tmp_path_factory):
     _build(program)
 
     def run(*arguments, stdin=b""):
-        environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
-        result = subprocess.run(
-            [program, *map(str, arguments)], input=stdin, capture_output=True, env=environment
-        )
+        result = _run(program, *arguments, stdin=stdin)
         assert result.returncode in (0, 2, 3, 4), result.stderr.decode()
         return result
 
     return run
 
 
-def _build(program):
+def _run(program, *arguments, stdin=b""):
+    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+    return subprocess.run(
+        [program, *map(str, arguments)], input=stdin, capture_output=True, env=environment
+    )
+
+
+def _build(program, *definitions):
     found = [[name] for name in ("c++", "g++", "clang++") if shutil.which(name)]
     zig = [sys.executable, "-m", "ziglang", "c++", "-nostdlib++"]  # there on every machine
     failures = []
     for compiler in [*([*name, *SANITIZE] for name in found), *found, zig]:
-        command = [*compiler, *FLAGS, "-I", FIRMWARE, *SOURCES, "-o", program]
+        command = [*compiler, *FLAGS, *definitions, "-I", FIRMWARE, *SOURCES, "-o", program]
         build = subprocess.run(command, capture_output=True, text=True)
         if build.returncode == 0 and subprocess.run([program], capture_output=True).returncode == 2:
             return
@@ -256,6 +261,13 @@ def test_odd_models_answer_like_the_plain_one(name, answers):
     assert np.array_equal(answers(ODD[name], inputs), answers(PLAIN, inputs))
 
 
+@needs_tflm
+@pytest.mark.parametrize("name", OVERLOOKED)
+def test_what_tflm_overlooks_makes_no_difference(name, answers):
+    inputs = factory.input_grid(PLAIN)
+    assert np.array_equal(answers(OVERLOOKED[name], inputs), tflm(OVERLOOKED[name], inputs))
+
+
 @pytest.mark.parametrize("kind", [0, factory.schema.BuiltinOptions.SVDFOptions])
 def test_without_options_there_is_no_activation(kind, answers):
     """What TFLM does when the options' type is missing or wrong."""
@@ -280,6 +292,21 @@ def test_float32_is_within_a_millionth(name, answers):
     inputs = rng.uniform(-4, 10, (500, details.Shape(1))).astype(np.float32)
     expected = litert_reference(FLOATS[name], inputs)
     np.testing.assert_allclose(answers(FLOATS[name], inputs), expected, rtol=1e-6, atol=1e-30)
+
+
+def test_a_build_without_float32(tmp_path):
+    program, path = tmp_path / "int8_only.exe", tmp_path / "model.tflite"
+    _build(program, "-DENGINE_FLOAT32=0")
+    inputs = factory.input_grid(TUTORIAL)
+    path.write_bytes(TUTORIAL)
+    result = _run(program, path, stdin=inputs.tobytes())
+    assert np.frombuffer(result.stdout, np.int8).tolist() == [
+        code for (code,) in traces("sine 1-16-16-1")[-1].codes
+    ]
+    path.write_bytes(TUTORIAL_FLOAT)
+    result = _run(program, path)
+    assert result.returncode == 3
+    assert result.stderr == b"unsupported tensor type FLOAT32\n"
 
 
 # ------------------------------------------------------------------ radians in, values out

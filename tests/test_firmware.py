@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import qemu
+import reference
 import tflite_factory
 from click.testing import CliRunner
 from elftools.elf.elffile import ELFFile
@@ -137,6 +138,57 @@ def test_counting_real_firmware_by_blocks_is_counting_instructions(home):
 
     image = firmware.build(inferences_per_cycle=20, cycles=1).wave
     assert emulator.run(image).instructions == count_by_single_steps(image)
+
+
+@pytest.fixture(scope="module")
+def with_model(shared_home):
+    """f(image, tflite, target) puts another model into an image that has room for it."""
+
+    def put(image, tflite, target):
+        content = bytearray(image.read_bytes())
+        with image.open("rb") as file:
+            elf = ELFFile(file)
+            symbols = elf.get_section_by_name(".symtab")
+            segments = list(elf.iter_segments(type="PT_LOAD"))
+            for name, new in (
+                ("g_model_len", len(tflite).to_bytes(4, "little")),
+                ("g_model", tflite),
+            ):
+                symbol = symbols.get_symbol_by_name(name)[0]
+                assert len(new) <= symbol["st_size"]
+                address = symbol["st_value"]
+                segment = next(s for s in segments if 0 <= address - s["p_vaddr"] < s["p_filesz"])
+                start = segment["p_offset"] + address - segment["p_vaddr"]
+                content[start : start + len(new)] = new
+        target.write_bytes(content)
+        return target
+
+    return put
+
+
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+def test_the_cores_own_instructions_give_the_references_answers(
+    home, tmp_path, with_model, toolchain
+):
+    """The models of the proof, since the desktop runs other code there; with gcc, some of them."""
+    models = tflite_factory.proof_models()
+    if toolchain == "gcc":
+        qemu.require("arm-none-eabi-g++")
+        models = dict(list(models.items())[::5])
+    roomy = tmp_path / "roomy.tflite"
+    roomy.write_bytes(
+        tflite_factory.quantized(tflite_factory.sine_layers((1, 1))).ljust(
+            max(map(len, models.values())), b"\0"
+        )
+    )
+    sweep = firmware.build(toolchain=toolchain, model=roomy).sweep
+    for name, tflite in models.items():
+        image = with_model(sweep, tflite, tmp_path / "sweep.elf")
+        columns, rows = emulator.table(emulator.run(image, count=False).console)
+        inputs = sum(column.startswith("q_in") for column in columns)
+        rows = np.array(rows)
+        expected = reference.run(tflite, rows[:, :inputs])[-1].codes
+        assert np.array_equal(rows[:, inputs:], expected), name
 
 
 # ---- Sizes

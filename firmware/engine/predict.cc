@@ -31,9 +31,9 @@ Status Predict(float radians, float* value) {
     return Refuse(Status::kInputOutOfRange, "input not finite");
   }
   const Info& info = GetInfo();
-  // Without a model there are none; then the raw step refuses.
-  if (info.inputs > 1 || info.outputs > 1) {
-    return Refuse(Status::kNotScalar, "not one input and one output");
+  // Without a model there is no input; then the raw step refuses.
+  if (info.inputs * info.outputs > 1) {
+    return Refuse(Status::kNotScalar, "not one input and output");
   }
 #if ENGINE_FLOAT32
   if (!info.is_int8) return InvokeFloat(&radians, value);

@@ -23,7 +23,8 @@ constexpr uint32_t kTensors = Field(0, kChild), kGraphInputs = Field(1, kChild),
 constexpr uint32_t kShape = Field(0, kChild), kType = Field(1, kByte), kBuffer = Field(2, kWord),
                    kQuantization = Field(4, kChild);
 constexpr uint32_t kData = Field(0, kChild);
-constexpr uint32_t kScale = Field(2, kChild), kZeroPoint = Field(3, kChild);
+constexpr uint32_t kScale = Field(2, kChild), kZeroPoint = Field(3, kChild),
+                   kQuantizedDimension = Field(6, kWord);
 constexpr uint32_t kOpcodeIndex = Field(0, kWord), kInputs = Field(1, kChild),
                    kOutputs = Field(2, kChild), kOptionsType = Field(3, kByte),
                    kOptions = Field(4, kChild);
@@ -149,8 +150,10 @@ State state;
   const uint32_t zero_points = Get(quantization, kZeroPoint);
   // Zero points are 64 bits wide, of which TFLM takes 32 too. A weight's are all the same.
   const int32_t zero_point = static_cast<int32_t>(Word(zero_points, 0));
-  state.zero_point = zero_point;
-  if (zero_point != static_cast<int8_t>(zero_point)) Fail(kScaling);
+  state.zero_point = static_cast<int8_t>(zero_point);
+  if (state.zero_point != zero_point || Get(quantization, kQuantizedDimension) != 0) {
+    Fail(kScaling);
+  }
 }
 
 // The tensor that flows on now: the model's input, or a layer's output. As long as no other layer
@@ -182,9 +185,10 @@ void SetActivation(uint32_t activation, Layer* layer) {
   layer->min = clips ? zero_point : -128;  // the code of 0
   layer->max = 127;
   if (!at_six) return;
-  // The code of 6, halves rounded up; no more than 255 steps make a difference.
+  // The code of 6, halves rounded up; no more than 255 steps make a difference. Compared by their
+  // bits, since the scale is not checked yet: those of negative numbers and of NaN are above.
   const float half_steps = 12 / state.info.output_scale;
-  if (!(half_steps < 512)) return;
+  if (BitsOfFloat(half_steps) >= BitsOfFloat(512)) return;
   const int32_t highest = zero_point + ((static_cast<int32_t>(half_steps) + 1) >> 1);
   if (highest < 127) layer->max = highest;
 }
