@@ -33,9 +33,7 @@ void Print(const char* text) {
   while (*text != '\0') board::Write(*text++);
 }
 
-void PrintInteger(int32_t number) {
-  PrintDigits(static_cast<uint32_t>(number), 10, 1, kNoPoint);
-}
+void PrintInteger(int32_t number) { PrintDigits(static_cast<uint32_t>(number), 10, 1, kNoPoint); }
 
 void PrintHexadecimal(uint32_t number) { PrintDigits(number, 16, 8, kNoPoint); }
 

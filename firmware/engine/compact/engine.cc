@@ -41,26 +41,44 @@ constexpr uint32_t kMaxWidth = 0xffff;
 
 // Reasons. The upper four bits are the status.
 enum Reason : uint32_t {
-  kDamaged = 0x20, kNoModel,
-  kOperator = 0x30, kTensorType, kActivationFunction, kGraph, kWidth, kScaling, kShuffled,
+  kDamaged = 0x20,
+  kNoModel,
+  kOperator = 0x30,
+  kTensorType,
+  kActivationFunction,
+  kGraph,
+  kWidth,
+  kScaling,
+  kShuffled,
   kMemory = 0x40,
-  kFirstNamed = kOperator, kLastNamed = kActivationFunction,
+  kFirstNamed = kOperator,
+  kLastNamed = kActivationFunction,
 };
 static_assert(static_cast<uint32_t>(Status::kMalformedModel) == kDamaged >> 4 &&
                   static_cast<uint32_t>(Status::kUnsupportedModel) == kOperator >> 4 &&
                   static_cast<uint32_t>(Status::kArenaTooSmall) == kMemory >> 4,
               "as in predictor.h");
 const char kReasons[] =
-    "\x20" "damaged model\0"
-    "\x21" "no TensorFlow Lite 3 model\0"
-    "\x30" "operator \0"
-    "\x31" "tensor type \0"
-    "\x32" "activation \0"
-    "\x33" "graph: no chain\0"
-    "\x34" "shape\0"
-    "\x35" "quantization\0"
-    "\x36" "weights format\0"
-    "\x40" "too little memory\0";
+    "\x20"
+    "damaged model\0"
+    "\x21"
+    "no TensorFlow Lite 3 model\0"
+    "\x30"
+    "operator \0"
+    "\x31"
+    "tensor type \0"
+    "\x32"
+    "activation \0"
+    "\x33"
+    "graph: no chain\0"
+    "\x34"
+    "shape\0"
+    "\x35"
+    "quantization\0"
+    "\x36"
+    "weights format\0"
+    "\x40"
+    "too little memory\0";
 
 // Everything about the model that was taken last; what grows with the model is in the arena. All
 // zeros, no inputs above all, means that there is none.
@@ -79,7 +97,7 @@ struct State {
 #else
   static constexpr uint32_t type = kInt8;
 #endif
-  uint32_t current;                  // the tensor that the next operator must read
+  uint32_t current;  // the tensor that the next operator must read
   // Of the tensor that was read last:
   uint32_t shape, data, scales;
   int32_t zero_point;

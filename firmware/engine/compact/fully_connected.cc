@@ -25,13 +25,13 @@ static_assert(offsetof(Layer, weights) == 0 && offsetof(Layer, columns) == 12 &&
 // Four products take four instructions: SXTB16 widens bytes 0 and 2 of a word to 16 bits, and bytes
 // 1 and 3 after a rotation; SMLAD adds two products.
 //
-// The scaling, in which TFLM rounds twice: SMMLAR adds the sum itself to sum * (value - 2^32) / 2^32
-// (the value is above 2^31, which as a signed number is that), and rounds. Then 1 is taken from
-// negative numbers, so that halves are rounded away from zero; ASRS leaves in the carry what it
-// shifted out last, to be added. If it shifts by nothing, the carry is still that of the ADDS, which
-// is the 1 that was taken.
+// The scaling, in which TFLM rounds twice: SMMLAR adds the sum itself to sum * (value - 2^32) /
+// 2^32 (the value is above 2^31, which as a signed number is that), and rounds. Then 1 is taken
+// from negative numbers, so that halves are rounded away from zero; ASRS leaves in the carry what
+// it shifted out last, to be added. If it shifts by nothing, the carry is still that of the ADDS,
+// which is the 1 that was taken.
 [[gnu::naked]] void FullyConnectedInt8(const Layer&, const int8_t*, int8_t*) {
-// clang-format off
+  // clang-format off
 #define FINISH(sum)                       \
   "ldm r12, {r2, r3, r6}\n"               \
   "add r12, r8\n"                         \

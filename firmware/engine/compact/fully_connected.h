@@ -30,11 +30,11 @@ struct Layer {
   uint32_t rows;             // outputs
   uint32_t bias_step;        // 4; or 0, and one zero serves every row
 
-  int32_t min, max;            // the activation function's limits: int8 codes
+  int32_t min, max;  // the activation function's limits: int8 codes
 #if ENGINE_FLOAT32
   float float_min, float_max;  // or numbers
 #endif
-  Layer* next;                 // nullptr: none
+  Layer* next;  // nullptr: none
 };
 
 // A word at any address: one instruction where the core can, bytes where it cannot.
