@@ -243,7 +243,7 @@ def test_a_run_that_does_not_learn_says_so_and_why(changed_run):
     output = changed_run[0] / "output"
     larger = printed(output / "04_larger_model.ipynb")
     assert "Does the larger model draw a sine? No." in larger
-    assert "The weights were changed 1 times, and that is too few" in larger
+    assert "Number of updates of the weights: 1. That is too few" in larger
     quantized = printed(output / "05_tensorflow_lite.ipynb")
     assert "the model draws a sine: False" in quantized
     assert "no conversion can mend that" in quantized

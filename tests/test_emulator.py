@@ -93,7 +93,7 @@ PROGRAM(stops) { Enable(); Print("# stopped: operator CONV_2D is not supported\n
 PROGRAM(says_fault) { Enable(); Print("# fault: exception 3 at 1234\n"); STOP; }
 PROGRAM(ends) {
   Enable();
-  Print("# engine compact: arena 160 of 4190000 bytes\nx,y,led\n0.000000,-0.250000,96\n# end\n");
+  Print("# engine compact: arena 160 bytes\nx,y,led\n0.000000,-0.250000,96\n# end\n");
   Print("nobody reads this\n");
   STOP;
 }

@@ -65,7 +65,7 @@ class Result:
     @property
     def arena_used(self):
         """Bytes of the arena that the engine says it uses; None if it says nothing."""
-        said = re.search(r"^# engine .*: arena (\d+) of \d+ bytes", self.console, re.MULTILINE)
+        said = re.search(r"^# engine .*: arena (\d+) bytes", self.console, re.MULTILINE)
         return int(said[1]) if said else None
 
 

@@ -94,10 +94,11 @@ def build(
     tools = _tools(toolchain)
     tflm_root = _tflm_root() if engine == "tflm" else None
     folder = paths.FIRMWARE_BUILD_DIR / f"{board}-{engine}-{toolchain}"
-    source = _model_source(model, folder, math.inf if board == "host" else FLASH_BYTES)
+    source, content = _model_source(model, folder, math.inf if board == "host" else FLASH_BYTES)
     settings = {
         "MODEL_CC": source.as_posix(),
         "ENGINE": engine,
+        "ENGINE_FLOAT32": "ON" if _may_be_float32(content) else "OFF",
         "OPTIMIZE": optimize,
         "INFERENCES_PER_CYCLE": inferences_per_cycle,
         "CYCLES": cycles,
@@ -232,7 +233,7 @@ def _tflm_root():
 
 
 def _model_source(model, folder, room):
-    """The path of the model.cc to compile, made from `model` if that is given.
+    """The path of the model.cc to compile, made from `model` if that is given, and its content.
 
     room: bytes of flash. The linker would say too that a model does not fit, after a minute.
     """
@@ -257,7 +258,21 @@ def _model_source(model, folder, room):
         # An unchanged file keeps its date, and so need not be compiled again.
         if not source.is_file() or source.read_text(encoding="utf-8", errors="replace") != text:
             paths.write(source, text)
-    return source
+    return source, content
+
+
+def _may_be_float32(content):
+    """Whether the compact engine needs its kernel for float32: unless the model's input is int8.
+
+    content: a .tflite model, bytes. If it cannot be read, the engine will say why.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        graph = schema.Model.GetRootAs(content).Subgraphs(0)
+        return graph.Tensors(graph.Inputs(0)).Type() != schema.TensorType.INT8
+    except Exception:  # the generated code trusts the model, so anything may happen
+        return True
 
 
 # ---- The build

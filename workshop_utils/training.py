@@ -63,8 +63,8 @@ def why_not(epochs, batch_size, samples):
     updates = epochs * -(-samples // batch_size)
     if updates < ENOUGH_UPDATES:
         return (
-            f"The weights were changed {updates:,} times, and that is too few; with the course's "
-            "own values it is 5,000 times. Take more EPOCHS or a smaller BATCH_SIZE."
+            f"Number of updates of the weights: {updates:,}. That is too few; the course's own "
+            "values make 5,000. Take more EPOCHS or a smaller BATCH_SIZE."
         )
     if samples < 600:
         return (

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "app/console.h"
 #include "boards/board.h"
 
 int main();
@@ -36,16 +37,6 @@ struct VectorTable {
      FaultHandler, FaultHandler, FaultHandler, FaultHandler, FaultHandler, FaultHandler,
      FaultHandler, FaultHandler}};
 
-void PrintText(const char* text) {
-  while (*text != '\0') board::Write(*text++);
-}
-
-void PrintHexadecimal(uint32_t number) {
-  for (int shift = 28; shift >= 0; shift -= 4) {
-    board::Write("0123456789abcdef"[number >> shift & 15]);
-  }
-}
-
 }  // namespace
 
 extern "C" {
@@ -70,13 +61,9 @@ void ResetHandler() {
 }
 
 void ReportFault(const uint32_t* frame) {
-  uint32_t exception;
-  __asm__ volatile("mrs %0, ipsr" : "=r"(exception));
-  PrintText("# fault: exception ");
-  PrintHexadecimal(exception);
-  PrintText(" at ");
-  PrintHexadecimal(frame[6]);
-  PrintText("\n");
+  app::Print("# fault: at ");
+  app::PrintHexadecimal(frame[6]);
+  app::Print("\n");
   board::Stop(2);
 }
 
