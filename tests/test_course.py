@@ -192,7 +192,7 @@ def test_a_missing_artifact_names_the_notebook_and_the_command(tmp_path):
     assert result.returncode == 1
     assert "06_microcontroller.ipynb, cell In [3]: MissingArtifact" in result.stderr
     assert "notebook 05_tensorflow_lite.ipynb makes it" in result.stderr
-    assert "workshop run --only 05" in result.stderr
+    assert "workshop catch-up 06" in result.stderr
     assert "Traceback" not in result.stderr
 
 

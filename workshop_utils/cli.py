@@ -54,6 +54,31 @@ def run(first, only, chosen, output):
     click.echo(f"The executed notebooks are in {output}, the page to read is {page}")
 
 
+@main.command("catch-up")
+@click.argument("notebook", metavar="NN")
+@click.option("--run", is_flag=True, help="Make it by running the notebooks before, headless.")
+@click.option("--force", is_flag=True, help="Put it in place of what you have made, too.")
+def catch_up(notebook, run, force):
+    """Fill in what notebook NN needs and what you have not made, such as: catch-up 05."""
+    from workshop_utils import catchup
+
+    click.echo(catchup.text(catchup.fill_in(notebook, run, force, click.echo)))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for the instructor.")
+@click.option("--deep", is_flag=True, help="Also start TensorFlow, which takes some seconds.")
+def doctor(as_json, deep):
+    """Say what is here, what is missing and how to get it; fail if the course cannot run."""
+    import json
+
+    from workshop_utils import doctor
+
+    found = doctor.examine(deep)
+    click.echo(json.dumps(found, indent=1) if as_json else doctor.text(found))
+    sys.exit(0 if found["ready"] else 1)
+
+
 @main.group()
 def firmware():
     """Build the firmware with a model in it, and run it on an emulated Cortex-M4."""

@@ -2,10 +2,12 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from workshop_utils import paths
@@ -116,6 +118,21 @@ def run(selected, chosen, output_dir, say=print, progress=False):
     return page
 
 
+@contextmanager
+def environment(**variables):
+    """Environment variables for the kernels that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+
+
 def _make_folder(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,14 +150,16 @@ def _execute(notebook, copy, values, bar):
     draft = workplace / notebook.name
     failure = None
     try:
-        papermill.execute_notebook(
-            notebook,
-            draft,
-            parameters=values,
-            cwd=notebook.parent,
-            progress_bar={"desc": bar, "leave": False} if bar else False,
-            extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
-        )
+        # JupyterLab tells its kernels the notebook in this way.
+        with environment(JPY_SESSION_NAME=str(notebook)):
+            papermill.execute_notebook(
+                notebook,
+                draft,
+                parameters=values,
+                cwd=notebook.parent,
+                progress_bar={"desc": bar, "leave": False} if bar else False,
+                extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
+            )
     except papermill.PapermillExecutionError as error:
         failure = f"{notebook.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
     except DeadKernelError:
