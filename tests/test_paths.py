@@ -29,6 +29,7 @@ def test_every_artifact_has_a_notebook_that_makes_it():
 
 
 def test_missing_artifact_names_notebook_and_command(monkeypatch, tmp_path):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     wanted = tmp_path / "model.keras"
     monkeypatch.setitem(paths.MADE_BY, wanted, "04_larger_model")
     with pytest.raises(MissingArtifact) as caught:

@@ -54,6 +54,35 @@ def run(first, only, chosen, output):
     click.echo(f"The executed notebooks are in {output}, the page to read is {page}")
 
 
+@main.command("report")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+def rebuild_report(folder):
+    """Make the page of a run again, from the executed notebooks in DIR (default: output)."""
+    from workshop_utils import paths, report
+
+    click.echo(f"The page to read is {report.rebuild(folder or paths.OUTPUT_DIR)}")
+
+
+@main.command()
+@click.argument("one", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("other", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a page, too.",
+)
+def compare(one, other, page):
+    """Show two runs side by side. RUN is the folder of a run, or its run.json."""
+    from workshop_utils import report, runs
+
+    records = runs.read(one), runs.read(other)
+    click.echo(report.compared_text(*records))
+    if page:
+        click.echo(f"The page to read is {report.compared_page(*records, page)}")
+
+
 @main.command("catch-up")
 @click.argument("notebook", metavar="NN")
 @click.option("--run", is_flag=True, help="Make it by running the notebooks before, headless.")

@@ -7,10 +7,9 @@ import re
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
-from workshop_utils import paths
+from workshop_utils import paths, report, runs
 from workshop_utils.errors import WorkshopError
 
 REPORT = "report.html"
@@ -100,6 +99,7 @@ def run(selected, chosen, output_dir, say=print, progress=False):
     output_dir = Path(output_dir)
     _make_folder(output_dir)
     executed, failure = [], None
+    record = runs.Record(output_dir, selected, values)
     for number, notebook in enumerate(selected, 1):
         label = f"[{number}/{len(selected)}] {notebook.stem}"
         started = time.monotonic()
@@ -108,29 +108,17 @@ def run(selected, chosen, output_dir, say=print, progress=False):
         failure = _execute(notebook, copy, own, label if progress else None)
         if copy.exists():
             executed.append(copy)
-        say(f"{label:<28} {'failed' if failure else 'ok':<6} {time.monotonic() - started:6.1f} s")
+        seconds, result = time.monotonic() - started, "failed" if failure else "ok"
+        record.add(notebook, result, seconds)
+        say(f"{label:<28} {result:<6} {seconds:6.1f} s")
         if failure:
             break
-    page = render(executed, output_dir / REPORT) if executed else None
+    record.finish(failure)
+    page = render(executed, output_dir / REPORT, record.content) if executed else None
     if failure:
         hint = f" The executed copy is {paths.shown(executed[-1])}." if executed else ""
         raise WorkshopError(failure + hint)
     return page
-
-
-@contextmanager
-def environment(**variables):
-    """Environment variables for the kernels that are started meanwhile."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
 
 
 def _make_folder(folder):
@@ -150,16 +138,15 @@ def _execute(notebook, copy, values, bar):
     draft = workplace / notebook.name
     failure = None
     try:
-        # JupyterLab tells its kernels the notebook in this way.
-        with environment(JPY_SESSION_NAME=str(notebook)):
-            papermill.execute_notebook(
-                notebook,
-                draft,
-                parameters=values,
-                cwd=notebook.parent,
-                progress_bar={"desc": bar, "leave": False} if bar else False,
-                extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
-            )
+        os.environ["JPY_SESSION_NAME"] = str(notebook)  # as JupyterLab tells its kernels
+        papermill.execute_notebook(
+            notebook,
+            draft,
+            parameters=values,
+            cwd=notebook.parent,
+            progress_bar={"desc": bar, "leave": False} if bar else False,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
+        )
     except papermill.PapermillExecutionError as error:
         failure = f"{notebook.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
     except DeadKernelError:
@@ -175,10 +162,11 @@ def _execute(notebook, copy, values, bar):
     return failure
 
 
-def render(executed, page):
-    """One HTML page of executed notebooks that needs nothing from the network, contents on top.
+def render(executed, page, record=None):
+    """One HTML page of executed notebooks that needs nothing from the network, summary on top.
 
-    executed: paths of notebooks. page: where to write it. Returns that path.
+    executed: paths of notebooks. page: where to write it. record: the content of the run's
+    run.json; without it there is no summary. Returns that path.
     """
     import nbformat
     from jinja2 import DictLoader
@@ -186,7 +174,9 @@ def render(executed, page):
 
     loaded = [(path.stem, nbformat.read(path, as_version=4)) for path in executed]
     contents = "\n".join(f"- [{name}](#{name})" for name, _ in loaded)
-    head = f'<a id="contents"></a>\n\n# The course, as this run executed it\n\n{contents}'
+    summary = report.summary(record) if record else ""
+    head = f'<a id="contents"></a>\n\n# The course, as this run executed it\n\n{summary}'
+    head += f"\n\n## Contents\n\n{contents}"
     whole = nbformat.v4.new_notebook(metadata=loaded[0][1].metadata)
     whole.cells = [nbformat.v4.new_markdown_cell(head)]
     for name, notebook in loaded:
