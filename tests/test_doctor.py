@@ -30,7 +30,8 @@ def test_the_object_is_the_one_described(printed):
     found = json.loads(printed.stdout)
     assert printed.returncode == (0 if found["ready"] else 1)
     assert set(found) == {
-        *("schema", "kind", "ready", "machine", "versions", "checks", "packages", "seconds"),
+        *("schema", "kind", "ready", "machine", "versions", "checks", "packages", "done"),
+        "seconds",
     }
     for check in found["checks"]:
         assert set(check) == {"name", "ok", "required", "found", "advice", "seconds"}
@@ -205,8 +206,18 @@ def test_boards(monkeypatch, ports, usable, ok, words):
 
 
 def test_without_pyserial_boards_are_left_out(monkeypatch):
-    monkeypatch.setitem(sys.modules, "serial", None)
+    for name in ("serial", "serial.tools", "serial.tools.list_ports"):
+        monkeypatch.setitem(sys.modules, name, None)
     assert doctor._look(("Boards", False, doctor._boards)) is None
+
+
+def test_it_says_which_notebooks_are_done(tmp_path, monkeypatch):
+    made_by = {tmp_path / "a": "02_a", tmp_path / "b": "03_b", tmp_path / "c": "03_b"}
+    monkeypatch.setattr(doctor.paths, "MADE_BY", made_by)
+    assert doctor._done() == []
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("")
+    assert doctor._done() == ["02_a"]
 
 
 def test_the_table_has_a_row_for_each_check(printed):

@@ -95,6 +95,17 @@ def catch_up(notebook, run, force):
 
 
 @main.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def reset(dry_run):
+    """Put the notebooks back and remove all results, after keeping a dated copy in backup/."""
+    from workshop_utils import reset
+
+    what = reset.plan()
+    backup = None if dry_run else reset.carry_out(what)
+    click.echo(reset.text(what, backup, done=not dry_run))
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for the instructor.")
 @click.option("--deep", is_flag=True, help="Also start TensorFlow, which takes some seconds.")
 def doctor(as_json, deep):
@@ -106,6 +117,27 @@ def doctor(as_json, deep):
     found = doctor.examine(deep)
     click.echo(json.dumps(found, indent=1) if as_json else doctor.text(found))
     sys.exit(0 if found["ready"] else 1)
+
+
+@main.command("class")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw it, too: a .png or a .svg.",
+)
+def roll_up(folder, picture):
+    """Say who is where and who needs help, from the doctor JSONs and run.jsons in DIR.
+
+    A file NAME.json or a folder NAME is one attendee.
+    """
+    from workshop_utils import classroom
+
+    attendees, skipped = classroom.read(folder)
+    click.echo(classroom.text(attendees, skipped))
+    if picture:
+        click.echo(f"The picture is {classroom.draw(attendees, picture)}")
 
 
 @main.group()

@@ -18,6 +18,7 @@ started, and a small program is compiled for the chip and run on the emulator.
         advice    what to do, a command where there is one; null if nothing
         seconds   how long the check took
     packages  a list of {name, wanted, found} of those that are missing or have another version
+    done      the notebooks whose artifacts are all there, a list such as ["02_dataset"]
     seconds   how long it all took
 """
 
@@ -86,6 +87,7 @@ def examine(deep=False):
         "versions": machine.versions(),
         "checks": looked,
         "packages": _deviations(),
+        "done": _done(),
         "seconds": round(time.monotonic() - started, 2),
     }
 
@@ -124,6 +126,12 @@ def _mark(check):
     if check["ok"]:
         return "ok"
     return "MEND" if check["required"] else "note"
+
+
+def _done():
+    makers = sorted(set(paths.MADE_BY.values()))
+    unmade = {by for path, by in paths.MADE_BY.items() if not path.is_file()}
+    return [name for name in makers if name not in unmade]
 
 
 def _look(check):
