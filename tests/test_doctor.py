@@ -225,6 +225,10 @@ def test_the_table_has_a_row_for_each_check(printed):
     shown = doctor.table(found)
     assert list(shown.index) == [check["name"] for check in found["checks"]]
     assert (shown["Found"] == [check["found"] for check in found["checks"]]).all()
+    command = "x" * 90  # longer than what pandas shows of its own accord
+    check = {**found["checks"][0], "ok": False, "required": True, "advice": command}
+    for whole in (repr, lambda table: table._repr_html_()):
+        assert command in whole(doctor.table({"checks": [check]}))
     wrong = shown[shown[""] != "ok"]
     assert (wrong["What to do"] != "").all()
     assert (shown[shown[""] == "ok"]["What to do"] == "").all()

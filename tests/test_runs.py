@@ -168,6 +168,17 @@ def test_the_summary_is_text_and_not_code():
     assert not re.search(r"<(script|b|i|u)>", text)
 
 
+def test_the_notebook_that_failed_is_marked_and_times_are_those_of_the_rest():
+    rows = [
+        {"name": name, "status": status, "seconds": 2.0}
+        for name, status in {"01_a": "ok", "02_b": "failed", "03_c": "not run"}.items()
+    ]
+    text = report.summary(record(notebooks=rows, failure="02_b failed"))
+    assert text.count('class="failed"') == 1 and 'class="not run"' not in text
+    times = re.findall(r"</span></td><td>([^<]+)</td>", text)
+    assert times == ["2.0 s", "failed", "not run"]
+
+
 def test_one_parameter_with_two_values_is_shown_twice():
     text = report.summary(record(parameters={"03_a": {"SEED": 1}, "04_b": {"SEED": 2}}))
     assert "03: SEED" in text and "04: SEED" in text

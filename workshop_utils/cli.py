@@ -114,8 +114,11 @@ def doctor(as_json, deep):
 
     from workshop_utils import doctor
 
+    def paint(mark):
+        return click.style(mark, fg={"ok": "green", "MEND": "red"}.get(mark.strip(), "yellow"))
+
     found = doctor.examine(deep)
-    click.echo(json.dumps(found, indent=1) if as_json else doctor.text(found))
+    click.echo(json.dumps(found, indent=1) if as_json else doctor.text(found, paint))
     sys.exit(0 if found["ready"] else 1)
 
 

@@ -99,20 +99,38 @@ def table(found=None):
     """
     import pandas as pd
 
+    class Whole(pd.DataFrame):
+        """pandas would cut a command off after 50 characters."""
+
+        def _repr_html_(self):
+            with pd.option_context("display.max_colwidth", None):
+                return super()._repr_html_()
+
+        def __repr__(self):
+            with pd.option_context("display.max_colwidth", None, "display.width", None):
+                return self.to_string()
+
     rows = [
-        {"": _mark(check), "Check": check["name"], "Found": check["found"], "What to do": advice}
+        {
+            "Check": check["name"],
+            "": mark(check),
+            "Found": check["found"],
+            "What to do": "" if check["ok"] else check["advice"],
+        }
         for check in (found or examine())["checks"]
-        for advice in [(check["advice"] or "") if not check["ok"] else ""]
     ]
-    return pd.DataFrame(rows).set_index("Check")
+    return Whole(pd.DataFrame(rows).set_index("Check"))
 
 
-def text(found):
-    """What `examine` returned as lines for a terminal."""
+def text(found, paint=str):
+    """What `examine` returned as lines for a terminal.
+
+    paint: called with each mark, 'ok  ', 'note' or 'MEND', and returns it, coloured or not.
+    """
     width = max(len(check["name"]) for check in found["checks"])
     lines = []
     for check in found["checks"]:
-        lines.append(f"{_mark(check):<4}  {check['name']:<{width}}  {check['found']}")
+        lines.append(f"{paint(f'{mark(check):<4}')}  {check['name']:<{width}}  {check['found']}")
         if check["advice"] and not check["ok"]:
             lines.append(f"{'':<4}  {'':<{width}}  -> {check['advice']}")
     if found["ready"]:
@@ -122,7 +140,8 @@ def text(found):
     return "\n".join(lines)
 
 
-def _mark(check):
+def mark(check):
+    """'ok', 'MEND' if the course cannot run like this, 'note' if it can."""
     if check["ok"]:
         return "ok"
     return "MEND" if check["required"] else "note"

@@ -27,7 +27,8 @@ _STYLE = """\
   grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); }
 .run section { border: 1px solid #d5dbe1; border-radius: 6px; padding: 10px 14px; }
 .run h3 { font-size: 15px; margin: 0 0 6px; }
-.run table { border-collapse: collapse; width: 100%; margin: 0; font-size: 13px; }
+.run table { border-collapse: collapse; width: 100%; margin: 0; font-size: 13px;
+  table-layout: auto; }
 .run td { padding: 3px 0; border: 0; text-align: left; vertical-align: top; }
 .run td + td { text-align: right; padding-left: 12px; font-variant-numeric: tabular-nums; }
 .run .text td + td { text-align: left; }
@@ -115,8 +116,9 @@ def _times(record):
     for row in record["notebooks"]:
         time = f"{row['seconds']:.1f} s" if row["status"] == "ok" else row["status"]
         width = 100 * row["seconds"] / longest
+        failed = ' class="failed"' if row["status"] == "failed" else ""
         rows.append(
-            f'<tr class="{html.escape(row["status"])}"><td>{html.escape(row["name"])}'
+            f"<tr{failed}><td>{html.escape(row['name'])}"
             f'<span class="bar" style="width:{width:.0f}%"></span></td>'
             f"<td>{html.escape(time)}</td></tr>"
         )
