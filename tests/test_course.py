@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from click.testing import CliRunner
 
-from workshop_utils import course, paths
+from workshop_utils import course, paths, runs
 from workshop_utils.cli import main
 from workshop_utils.errors import WorkshopError
 
@@ -120,6 +120,7 @@ def test_run_gives_each_notebook_its_own_parameters(small_course, tmp_path):
         "01_first.ipynb",
         "02_second.ipynb",
         "report.html",
+        "run.json",
     ]
 
 
@@ -138,6 +139,9 @@ def test_a_failing_cell_is_named_and_the_copy_is_kept(small_course, tmp_path):
     assert (tmp_path / "out" / "02_second.ipynb").exists()
     assert (tmp_path / "out" / "report.html").exists()
     assert not (tmp_path / "out" / "03_third.ipynb").exists()
+    record = runs.read(tmp_path / "out")
+    assert [row["status"] for row in record["notebooks"]] == ["ok", "failed", "not run"]
+    assert record["finished"] and "x should be 2" in record["failure"]
 
 
 def test_a_kernel_that_dies_is_one_sentence(small_course, tmp_path):
@@ -193,7 +197,7 @@ def test_a_missing_artifact_names_the_notebook_and_the_command(tmp_path):
     assert result.returncode == 1
     assert "06_microcontroller.ipynb, cell In [3]: MissingArtifact" in result.stderr
     assert "notebook 05_tensorflow_lite.ipynb makes it" in result.stderr
-    assert "workshop run --only 05" in result.stderr
+    assert "workshop catch-up 06" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -289,6 +293,35 @@ def test_the_page_needs_nothing_from_elsewhere(changed_run):
     for number, path in course.notebooks().items():
         assert f'id="{path.stem}"' in page, number
     assert page.count("<details><summary>Solution") == 5
+
+
+def test_the_record_says_what_the_notebooks_say(changed_run):
+    output = changed_run[0] / "output"
+    record = runs.read(output)
+    assert record["finished"] and record["failure"] is None
+    assert {row["status"] for row in record["notebooks"]} == {"ok"}
+    assert record["parameters"]["02_dataset"] == {"SEED": 7, "SAMPLES": 200, "NOISE": 0.3}
+    shown = "".join(
+        result["data"].get("text/plain", "")
+        for name in ("05_tensorflow_lite", "06_microcontroller")
+        for cell in nbformat.read(output / f"{name}.ipynb", as_version=4).cells
+        for result in cell.get("outputs", [])
+        if result.output_type == "execute_result"
+    )
+    metrics = record["metrics"]
+    for label, name, style in (
+        ("TFLite float", "test_mse_float", ".4f"),
+        ("TFLite int8", "test_mse_int8", ".4f"),
+        ("TFLite int8, per tensor", "int8_bytes", "d"),
+        ("flash", "flash_bytes", ",d"),
+        ("RAM, stack included", "ram_bytes", ",d"),
+        ("instructions per inference", "instructions", ",.0f"),
+    ):
+        assert re.search(rf"{label} +{metrics[name]:{style}}\b", shown), (name, shown)
+    history = json.loads((changed_run[0] / "models" / "model.history.json").read_text())
+    assert metrics["val_loss"] == history["val_loss"][-1]
+    if "equal_answers" in metrics:
+        assert metrics["equal_answers"] == 256
 
 
 def test_copies_and_page_are_small(changed_run):

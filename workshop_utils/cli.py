@@ -62,6 +62,95 @@ def run(first, only, chosen, output, resume):
     click.echo(f"The executed notebooks are in {output}, the page to read is {page}")
 
 
+@main.command("report")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+def rebuild_report(folder):
+    """Make the page of a run again, from the executed notebooks in DIR (default: output)."""
+    from workshop_utils import paths, report
+
+    click.echo(f"The page to read is {report.rebuild(folder or paths.OUTPUT_DIR)}")
+
+
+@main.command()
+@click.argument("one", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("other", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a page, too.",
+)
+def compare(one, other, page):
+    """Show two runs side by side. RUN is the folder of a run, or its run.json."""
+    from workshop_utils import report, runs
+
+    records = runs.read(one), runs.read(other)
+    click.echo(report.compared_text(*records))
+    if page:
+        click.echo(f"The page to read is {report.compared_page(*records, page)}")
+
+
+@main.command("catch-up")
+@click.argument("notebook", metavar="NN")
+@click.option("--run", is_flag=True, help="Make it by running the notebooks before, headless.")
+@click.option("--force", is_flag=True, help="Put it in place of what you have made, too.")
+def catch_up(notebook, run, force):
+    """Fill in what notebook NN needs and what you have not made, such as: catch-up 05."""
+    from workshop_utils import catchup
+
+    click.echo(catchup.text(catchup.fill_in(notebook, run, force, click.echo)))
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def reset(dry_run):
+    """Put the notebooks back and remove all results, after keeping a dated copy in backup/."""
+    from workshop_utils import reset
+
+    what = reset.plan()
+    backup = None if dry_run else reset.carry_out(what)
+    click.echo(reset.text(what, backup, done=not dry_run))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for the instructor.")
+@click.option("--deep", is_flag=True, help="Also start TensorFlow, which takes some seconds.")
+def doctor(as_json, deep):
+    """Say what is here, what is missing and how to get it; fail if the course cannot run."""
+    import json
+
+    from workshop_utils import doctor
+
+    def paint(mark):
+        return click.style(mark, fg={"ok": "green", "MEND": "red"}.get(mark.strip(), "yellow"))
+
+    found = doctor.examine(deep)
+    click.echo(json.dumps(found, indent=1) if as_json else doctor.text(found, paint))
+    sys.exit(0 if found["ready"] else 1)
+
+
+@main.command("class")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw it, too: a .png or a .svg.",
+)
+def roll_up(folder, picture):
+    """Say who is where and who needs help, from the doctor JSONs and run.jsons in DIR.
+
+    A file NAME.json or a folder NAME is one attendee.
+    """
+    from workshop_utils import classroom
+
+    attendees, skipped = classroom.read(folder)
+    click.echo(classroom.text(attendees, skipped))
+    if picture:
+        click.echo(f"The picture is {classroom.draw(attendees, picture)}")
+
+
 @main.group()
 def firmware():
     """Build the firmware with a model in it, and run it on an emulated Cortex-M4."""

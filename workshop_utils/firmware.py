@@ -91,7 +91,7 @@ def build(
     preset = _preset(board, engine, toolchain, optimize)
     if inferences_per_cycle < 1 or cycles < 0:
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
-    tools = _tools(toolchain)
+    tools = programs(toolchain)
     tflm_root = _tflm_root() if engine == "tflm" else None
     folder = paths.FIRMWARE_BUILD_DIR / f"{board}-{engine}-{toolchain}"
     source, content = _model_source(model, folder, math.inf if board == "host" else FLASH_BYTES)
@@ -187,7 +187,7 @@ def _preset(board, engine, toolchain, optimize):
     return _PRESETS[board, toolchain]
 
 
-def _tools(toolchain):
+def programs(toolchain):
     """{name: path} of the programs that a build runs. WorkshopError if one is missing."""
     tools = {
         "cmake": _from_package("cmake", lambda package: Path(package.CMAKE_BIN_DIR) / "cmake"),

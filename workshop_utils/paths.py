@@ -5,6 +5,7 @@ project's folder, or the folder that the environment variable WORKSHOP_HOME name
 """
 
 import os
+import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS_DIR = PROJECT / "notebooks"
 FIRMWARE_DIR = PROJECT / "firmware"
 FIRMWARE_REFERENCE_MODEL = FIRMWARE_DIR / "model" / "reference" / "model.cc"
+REFERENCE_DIR = PROJECT / "workshop_utils" / "reference"
 
 HOME = Path(os.environ.get("WORKSHOP_HOME") or PROJECT).expanduser().resolve()
 MODELS_DIR = HOME / "models"
@@ -50,8 +52,8 @@ def shown(path):
 def require(path):
     """Return `path` if the file is there.
 
-    Raises MissingArtifact, which names the notebook that makes the file and the command that
-    runs that notebook.
+    Raises MissingArtifact, which names the notebook that makes the file, and the command that
+    fills in all that the notebook at work needs.
     """
     path = Path(path)
     if path.is_file():
@@ -61,8 +63,19 @@ def require(path):
         raise MissingArtifact(f"{shown(path)} is missing.")
     raise MissingArtifact(
         f"{shown(path)} is missing: notebook {notebook}.ipynb makes it. Run that notebook first, "
-        f"or in a terminal: .venv/bin/workshop run --only {notebook[:2]}"
+        f"or in a terminal: .venv/bin/workshop catch-up {_at_work(notebook)}"
     )
+
+
+def _at_work(made_by):
+    """The number of the notebook at work, which is at least the one after `made_by`.
+
+    JupyterLab gives its kernels the notebook's path in JPY_SESSION_NAME, and so does
+    `course.run`. Outside of both, it is the next notebook.
+    """
+    named = re.search(r"(\d\d)_\w+\.ipynb", os.environ.get("JPY_SESSION_NAME", ""))
+    after = f"{int(made_by[:2]) + 1:02}"
+    return max(named[1], after) if named else after
 
 
 @contextmanager
@@ -127,3 +140,15 @@ def locked(path, busy):
         yield
     finally:
         lock.release()
+
+
+def artifacts_locked():
+    """Keep others from running the course or putting it back while the block runs.
+
+    Raises WorkshopError if somebody does so already.
+    """
+    return locked(
+        MODELS_DIR / ".run.lock",
+        f"Another run of the course is at work in {HOME}; wait until it has ended, or give this "
+        "one a folder of its own with WORKSHOP_HOME.",
+    )
