@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from elftools.elf.elffile import ELFFile
 
 from workshop_utils import c_source, emulator, firmware, inference, paths
+from workshop_utils.chips import CHIPS
 from workshop_utils.cli import main
 from workshop_utils.errors import WorkshopError
 
@@ -280,7 +281,7 @@ def test_a_model_changed_by_hand_is_refused(home, model):
 
 def test_a_model_larger_than_the_flash(home, model, tmp_path):
     large = tmp_path / "large.tflite"
-    large.write_bytes(model + bytes(firmware.FLASH_BYTES))
+    large.write_bytes(model + bytes(CHIPS["emulator"].flash[1]))
     with pytest.raises(WorkshopError, match=r"^The model does not fit: it has 4,19\d,\d+ bytes"):
         firmware.build(model=large)
 
