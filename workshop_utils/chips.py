@@ -8,6 +8,8 @@ remembers what was written to it. Time costs nothing: whatever is waited for has
 Sources are the documents that the firmware's board.cc files name.
 """
 
+from typing import ClassVar
+
 from workshop_utils.errors import WorkshopError
 
 _SYSTEM = 0xE000E000  # of every Cortex-M; ARMv7-M and ARMv6-M Architecture Reference Manuals, B3
@@ -26,7 +28,7 @@ class Chip:
     flash, ram = (0x00000000, 0), (0x20000000, 0)
     pages = ()
     vectors = 0x00000000
-    reset_values = {}
+    reset_values: ClassVar = {}
 
     def __init__(self):
         self.registers = dict(self.reset_values)
@@ -91,7 +93,7 @@ class Nrf51822(Chip):
     pages = ((clock, 0x1000), (uart, 0x1000), (timer, 0x1000), (0x50000000, 0x1000))
     transmit_pin = 24
     is_counting = False
-    reset_values = {uart + 0x50C: 0xFFFFFFFF}  # no pin is connected
+    reset_values: ClassVar = {uart + 0x50C: 0xFFFFFFFF}  # no pin is connected
 
     def read(self, address):
         if address == self.timer + 0x140:  # EVENTS_COMPARE[0]
@@ -153,7 +155,12 @@ class Stm32L476(Chip):
         (_SYSTEM, 0x1000),
     )
     # The clock is MSI; pins of port A are analog, but for those of the debugger.
-    reset_values = {rcc: 0x63, rcc + 0x88: 0, port_a: 0xABFFFFFF, usart2 + 0x1C: 0x20000C0}
+    reset_values: ClassVar = {
+        rcc: 0x63,
+        rcc + 0x88: 0,
+        port_a: 0xABFFFFFF,
+        usart2 + 0x1C: 0x20000C0,
+    }
     enables = ((port_a, 0x4C, 0), (tim2, 0x58, 0), (usart2, 0x58, 17))
 
     def read(self, address):
@@ -205,8 +212,8 @@ class Rp2040(Chip):
         (pwm, 0x4000),
         (_SYSTEM, 0x1000),
     )
-    reset_values = {resets: 0x01FFFFFF}
-    reset_bits = {io: 5, pwm: 14, uart: 22}
+    reset_values: ClassVar = {resets: 0x01FFFFFF, ssi + 8: 1}
+    reset_bits: ClassVar = {io: 5, pwm: 14, uart: 22}
 
     def read(self, address):
         value = super().read(address)
@@ -226,9 +233,9 @@ class Rp2040(Chip):
         for start, bit in self.reset_bits.items():
             if start <= address < start + 0x4000 and self.registers[self.resets] >> bit & 1:
                 return
-        if address in (self.ssi, self.ssi + 4, self.ssi + 0x14, self.ssi + 0xF4):
-            if self.registers.get(self.ssi + 8, 1) & 1:
-                return  # the boot ROM has left it on, and on it takes no settings
+        is_setting = address in (self.ssi, self.ssi + 4, self.ssi + 0x14, self.ssi + 0xF4)
+        if is_setting and self.registers[self.ssi + 8] & 1:
+            return  # the boot ROM has left it on, and on it takes no settings
         super().write(address, value)
         if address == self.pwm + 0x5C:  # CC of slice 4, whose output B is the LED
             self.led.append(value >> 16)
@@ -241,13 +248,16 @@ class Rp2040(Chip):
         clocked = (
             self.read(self.xosc + 4)
             and registers(self.clocks + 0x30) == 2
-            and registers(self.clocks + 0x3C) == 0
+            and registers(self.clocks + 0x3C, 0) == 0
             and registers(self.clocks + 0x48) == 1 << 11
         )
         divider = 64 * registers(self.uart + 0x24, 0) + registers(self.uart + 0x28, 0)
         set_up = divider == round(12e6 / 16 / 115200 * 64) and registers(self.uart + 0x2C) == 0x70
-        return clocked and set_up and registers(self.uart + 0x30, 0) & 0x101 == 0x101 and (
-            registers(self.io + 4) == 2
+        return (
+            clocked
+            and set_up
+            and registers(self.uart + 0x30, 0) & 0x101 == 0x101
+            and (registers(self.io + 4) == 2)
         )
 
     def can_execute_flash(self):

@@ -243,10 +243,10 @@ class _Machine:
         """Note an access to memory that is not there or not for that; the core then stops."""
         unicorn = self._unicorn
         start, bytes_of_flash = self.chip.flash
-        if start <= address < start + bytes_of_flash and self.chip.can_execute_flash():
-            if not self._has_flash:
-                self._map_flash()
-                return True
+        in_flash = start <= address < start + bytes_of_flash
+        if in_flash and not self._has_flash and self.chip.can_execute_flash():
+            self._map_flash()
+            return True
         if access in (unicorn.UC_MEM_FETCH_UNMAPPED, unicorn.UC_MEM_FETCH_PROT):
             verb, protected = "jumped to", "which is RAM and not code"
         elif access in (unicorn.UC_MEM_WRITE_UNMAPPED, unicorn.UC_MEM_WRITE_PROT):
@@ -315,8 +315,7 @@ def _import_unicorn():
         from unicorn import arm_const
     except ImportError as error:
         raise WorkshopError(
-            "The emulated core is the Python package unicorn, which is missing; run "
-            "./install.sh."
+            "The emulated core is the Python package unicorn, which is missing; run ./install.sh."
         ) from error
     return unicorn, arm_const
 
