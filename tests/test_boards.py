@@ -397,7 +397,7 @@ def test_the_image_fits_and_each_byte_belongs_to_a_part(build, board):
     taken = firmware.sizes(image)
     flash, ram = CHIPS[board].flash, CHIPS[board].ram
     assert taken["other"] == 0
-    assert 8_000 < firmware.flash_bytes(taken) < 16_000 < flash[1]
+    assert 5_000 < firmware.flash_bytes(taken) < 16_000 < flash[1]
     symbols = Elf(image).symbols
     assert symbols["stack_top"] == sum(ram)
     assert symbols["arena_end"] - symbols["arena_start"] > 8_000
