@@ -55,14 +55,15 @@ class Chip:
         """Whether flash can be read now."""
         return True
 
-    def start(self, flash):
-        """What runs first after reset: (initial stack, entry, {address: bytes to put into RAM}).
-
-        flash: the bytes that flash begins with.
-        """
+    def vector_table(self, flash):
+        """Initial stack and reset handler, of the bytes that flash begins with."""
         offset = self.vectors - self.flash[0]
-        words = [int.from_bytes(flash[offset + i : offset + i + 4], "little") for i in (0, 4)]
-        return (*words, {})
+        words = (flash[offset + i : offset + i + 4] for i in (0, 4))
+        return tuple(int.from_bytes(word, "little") for word in words)
+
+    def start(self, flash):
+        """What runs first after reset: (stack, entry, {address: bytes that are put there before})."""
+        return (*self.vector_table(flash), {})
 
 
 class An386(Chip):

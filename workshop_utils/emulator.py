@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from workshop_utils.chips import CHIPS, Chip
+from workshop_utils.chips import CHIPS
 from workshop_utils.elf import Elf
 from workshop_utils.errors import WorkshopError
 
@@ -196,7 +196,7 @@ class _Machine:
                     f"0x{address:08x}, where the emulated board has no memory for them."
                 )
             self._flash[address - start : address - start + len(content)] = content
-        self._stack_top, reset, _ = Chip.start(self.chip, self._flash)
+        self._stack_top, reset = self.chip.vector_table(self._flash)
         ram, ram_size = self.chip.ram
         in_ram = ram < self._stack_top <= ram + ram_size
         if not in_ram or not reset & 1 or not start <= reset < start + size:
