@@ -62,7 +62,7 @@ class Chip:
         return tuple(int.from_bytes(word, "little") for word in words)
 
     def start(self, flash):
-        """What runs first after reset: (stack, entry, {address: bytes that are put there before})."""
+        """What runs first after reset: (stack, entry, {address: bytes put there})."""
         return (*self.vector_table(flash), {})
 
 
