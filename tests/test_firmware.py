@@ -280,7 +280,7 @@ def test_a_model_changed_by_hand_is_refused(home, model):
 
 def test_a_model_larger_than_the_flash(home, model, tmp_path):
     large = tmp_path / "large.tflite"
-    large.write_bytes(model + bytes(firmware.FLASH_BYTES))
+    large.write_bytes(model + bytes(emulator.FLASH_BYTES))
     with pytest.raises(WorkshopError, match=r"^The model does not fit: it has 4,19\d,\d+ bytes"):
         firmware.build(model=large)
 

@@ -10,14 +10,17 @@ import struct
 from dataclasses import dataclass
 from functools import cached_property
 
+from workshop_utils.boards import BOARDS
 from workshop_utils.elf import Elf
 from workshop_utils.errors import WorkshopError
 
-FLASH_START, FLASH_BYTES = 0x00000000, 4 << 20
-RAM_START, RAM_BYTES = 0x20000000, 4 << 20
+_BOARD = BOARDS["emulator"]
+FLASH_START, FLASH_BYTES = _BOARD.flash.start, _BOARD.flash.size
+RAM_START, RAM_BYTES = _BOARD.ram.start, _BOARD.ram.size
 INSTRUCTION_LIMIT = 200_000_000  # two cycles of the course's firmware take about 1,000,000
 INSTRUCTIONS_PER_INFERENCE = 1_000_000  # what a large model may take on top of that
 END = "# end"
+HEADER = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
 
 # Registers; all others of these pages remember what was written to them and do nothing.
 # Sources: Arm Application Note 386; Cortex-M System Design Kit manual (UART); ARMv7-M
@@ -117,14 +120,13 @@ def parse_console(text):
 def table(text):
     """The same without pandas: the names of the columns, list, and a tuple of numbers per line."""
     columns, rows = None, []
-    header = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
     for number, line in enumerate(text.splitlines(), 1):
         if not line or line.startswith("# "):
             continue
-        if columns is None and header.fullmatch(line):
+        if columns is None and HEADER.fullmatch(line):
             columns = line.split(",")
             continue
-        row = _row(columns or [], line.split(","))
+        row = numbers(columns or [], line)
         if row is None:
             excerpt = line if len(line) <= 40 else line[:40] + "..."
             raise WorkshopError(
@@ -136,8 +138,9 @@ def table(text):
     return columns, rows
 
 
-def _row(columns, cells):
-    """The numbers in the cells of a line; None if they do not fit the columns."""
+def numbers(columns, line):
+    """The numbers in a line of that table, a tuple; None if they do not fit the columns."""
+    cells = line.split(",")
     if len(columns) != len(cells):
         return None
     row = []
@@ -158,10 +161,15 @@ def check_console(text):
     for line in text.splitlines():
         if line == END:
             return
-        for mark, verb in (("# stopped: ", "stopped"), ("# fault: ", "faulted")):
-            if line.startswith(mark):
-                raise WorkshopError(f"The firmware {verb}: {line[len(mark) :].rstrip('.')}.")
+        check_line(line)
     raise WorkshopError(f"The firmware's console breaks off: the line {END!r} is missing.")
+
+
+def check_line(line):
+    """Raise WorkshopError if the program says in this line that it stopped or faulted."""
+    for mark, verb in (("# stopped: ", "stopped"), ("# fault: ", "faulted")):
+        if line.startswith(mark):
+            raise WorkshopError(f"The firmware {verb}: {line[len(mark) :].rstrip('.')}.")
 
 
 def draw(values, width=72, height=15):
