@@ -255,6 +255,11 @@ def flash(board, drive, program, **choices):
     click.echo(flashing.flash(image.file(program), board, drive))
 
 
+def _is_live():
+    """Whether somebody looks at the output as it comes."""
+    return sys.stdout.isatty()
+
+
 @firmware.command()
 @_real_board
 @click.option("--port", metavar="PORT", help="The serial port (default: looked for).")
@@ -275,7 +280,7 @@ def monitor(board, port, check, cycles, seconds, model):
     content = firmware.model_bytes(model) if check else None
     if check and not (cycles or seconds):
         cycles = 1
-    live = sys.stdout.isatty()
+    live = _is_live()
 
     def show(line, columns, row):
         click.echo(monitoring.picture(columns, row) if live and row else line)

@@ -118,6 +118,8 @@ def mounted():
         found = fat_mounts(Path("/proc/mounts").read_text(encoding="utf-8", errors="replace"))
     for pattern in ("/media/*", "/media/*/*", "/run/media/*/*", "/mnt/[d-z]"):
         found += _folders(pattern)
+    with suppress(OSError):
+        found = [path.resolve() for path in found]
     return list(dict.fromkeys(found))
 
 

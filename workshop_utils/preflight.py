@@ -228,8 +228,8 @@ class _Graph:
         wanted = wanted if wanted in ("INT8", "FLOAT32") else "INT8"
         parts = {"input": inputs[0], "weights": inputs[1], "output": outputs[0]}
         found = [
-            f"Layer {number}'s {part} is {self._type(index)} and should be {wanted}; the engine "
-            "computes in one type throughout."
+            f"Layer {number}'s {part} {_be(part)} {self._type(index)} and should be {wanted}; the "
+            "engine computes in one type throughout."
             for part, index in parts.items()
             if self._type(index) != wanted
         ]
@@ -262,7 +262,7 @@ class _Graph:
         for part, index in parts.items():
             tensor, shape = self.tensors[index], _list(self.tensors[index].shape)
             if tensor.sparsity is not None:
-                found.append(f"Layer {number}'s {part} is sparse.")
+                found.append(f"Layer {number}'s {part} {_be(part)} sparse.")
             if part == "weights":
                 continue
             if math.prod(shape[:-1]) != 1:
@@ -288,22 +288,24 @@ class _Graph:
         found = []
         for part in ("input", "weights", "output"):
             scales, zero_points = self._quantization(parts[part])
-            what = f"Layer {number}'s {part}"
+            has = f"Layer {number}'s {part} {'have' if part == 'weights' else 'has'}"
             rows = self._size(parts["output"])
             if not scales or not zero_points:
-                found.append(f"{what} has no scale or no zero point: it is not quantized.")
+                found.append(f"{has} no scale or no zero point: it is not quantized.")
             elif not all(math.isfinite(scale) and scale > 0 for scale in scales):
-                found.append(f"{what} has a scale that is no positive number.")
+                found.append(f"{has} a scale that is no positive number.")
             elif part != "weights" and len(scales) > 1:
-                found.append(f"{what} has {len(scales):,} scales instead of one.")
+                found.append(f"{has} {len(scales):,} scales instead of one.")
             elif part == "weights" and len(scales) not in (1, rows):
-                found.append(f"{what} has {len(scales):,} scales, neither 1 nor {rows:,}.")
+                found.append(f"{has} {len(scales):,} scales, neither 1 nor {rows:,}.")
             elif part == "weights" and any(zero_points):
-                found.append(f"{what} has a zero point other than 0.")
+                found.append(f"{has} a zero point other than 0.")
             elif not all(-128 <= zero_point <= 127 for zero_point in zero_points):
-                found.append(f"{what} has a zero point outside of int8.")
+                found.append(f"{has} a zero point outside of int8.")
             elif len(scales) > 1 and self.tensors[parts[part]].quantization.quantizedDimension:
-                found.append(f"{what} is quantized along its inputs instead of its outputs.")
+                found.append(
+                    f"Layer {number}'s {part} {_be(part)} quantized along inputs, not outputs."
+                )
         return found
 
     def _problems_of_alignment(self, number, parts):
@@ -389,6 +391,10 @@ def _list(vector):
 
 def _names(enumeration):
     return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
+
+
+def _be(part):
+    return "are" if part == "weights" else "is"
 
 
 def _shown(shape):
