@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tflite_factory
 from click.testing import CliRunner
+from elftools.elf.elffile import ELFFile
 from test_firmware import use_home
 from uf2utils.file import UF2File
 
@@ -224,9 +225,37 @@ def test_a_boot_stage_with_a_wrong_checksum(image):
 # ---- Through a build
 
 
+@pytest.mark.parametrize("board", REAL, ids=lambda board: board.name)
+def test_the_real_firmwares_files_hold_its_images(shared_home, monkeypatch, board):
+    use_home(monkeypatch, shared_home)
+    made = firmware.build(board.name)
+    for name in firmware.PROGRAMS:
+        file = made.file(name)
+        if board.suffix == ".hex":
+            read = bincopy.BinFile()
+            read.add_ihex(file.read_text(encoding="ascii"))
+            start, content = read.minimum_address, bytes(read.as_binary())
+        elif board.suffix == ".uf2":
+            blocks = list(UF2File(str(file)))
+            start = blocks[0].header.address
+            content = b"".join(bytes(block.payload[:256]) for block in blocks)
+        else:
+            start, content = board.flash.start, file.read_bytes()
+        # Against the ELF as pyelftools reads it.
+        with getattr(made, name).open("rb") as elf:
+            parts = [
+                (part["p_paddr"], part.data()) for part in ELFFile(elf).iter_segments("PT_LOAD")
+            ]
+        assert start == board.flash.start
+        for address, part in parts:
+            assert content[address - start :][: len(part)] == part
+        last = max(address + len(part) for address, part in parts if part) - start
+        assert len(content) - last in range(256 if board.suffix == ".uf2" else 1)
+
+
 @pytest.fixture(scope="module")
-def shared_home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
+def shared_home(home_with_cache):
+    return home_with_cache()
 
 
 @pytest.fixture

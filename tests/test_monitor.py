@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -9,10 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import qemu
 import tflite_factory
 from click.testing import CliRunner
+from test_firmware import use_home
 
-from workshop_utils import boards, c_source, emulator, inference, monitor, paths
+from workshop_utils import boards, c_source, emulator, firmware, inference, monitor, paths
 from workshop_utils.cli import main
 from workshop_utils.errors import WorkshopError
 
@@ -440,6 +443,31 @@ def test_the_command_draws_on_a_terminal(player, model, monkeypatch):
     result = workshop("--board", "nucleo-l476rg", "--port", player.name, "--cycles", 1)
     assert result.exit_code == 0 and result.stderr == "" and result.stdout.isascii()
     assert all(line.startswith("x ") and "*" in line for line in result.stdout.splitlines())
+
+
+def test_a_microbit_in_qemu_from_its_hex_file_to_the_verdict(home_with_cache, monkeypatch, tflm):
+    """Nothing is played here but the hardware: QEMU reads the file and opens a serial port."""
+    qemu.require("qemu-system-arm")
+    use_home(monkeypatch, home_with_cache())
+    file = firmware.build("microbit-v1", inferences_per_cycle=50).file()
+    machine = ["qemu-system-arm", "-M", "microbit", "-display", "none", "-monitor", "none"]
+    process = subprocess.Popen(
+        [*machine, "-serial", "pty", "-device", f"loader,file={file}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        port = re.search(r"/dev/\S+", process.stdout.readline())[0]
+        result = workshop("--board", "microbit-v1", "--port", port, "--check", "--cycles", 2)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert result.exit_code == 0, result.stderr
+    equal, _, total, *words = result.stdout.splitlines()[-1].split()
+    assert equal == total and int(total) >= 100 and words == ["equal", "to", "TFLM's", "answers"]
 
 
 def test_ctrl_c_ends_it_well(player, model, monkeypatch):

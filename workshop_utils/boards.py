@@ -6,6 +6,7 @@ what reads the console looks things up here, and so knows no board by name.
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from workshop_utils.errors import WorkshopError
 
@@ -36,8 +37,7 @@ _DAPLINK_IDENTITY = (
 _ST_LINK_IDENTITY = (("MBED.HTM", r"[?&](?:code|auth)=([0-9A-Fa-f]{4})"),)
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """A piece of the address space, in bytes."""
 
     start: int

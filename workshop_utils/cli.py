@@ -110,10 +110,10 @@ _choices_of_a_build = _together(
     _choices_of_compiling,
     click.option(
         "--board",
-        type=click.Choice(["emulator", "host"]),
+        type=click.Choice(tuple(boards.BOARDS)),
         default="emulator",
         show_default=True,
-        help="An emulated Cortex-M4, or this computer.",
+        help="An emulated Cortex-M4, this computer, or a board to hold in the hand.",
     ),
 )
 
@@ -129,9 +129,7 @@ _choices_of_a_wave = _together(
     click.option(
         "--cycles",
         type=click.IntRange(min=1),
-        default=2,
-        show_default=True,
-        help="Turns of the sine.",
+        help="Turns of the sine (default: 2; in an image for a real board, no end).",
     ),
     click.option(
         "--inferences-per-cycle",
@@ -179,6 +177,7 @@ def run_firmware(**choices):
     """Compile the firmware, run it, and show the wave that it makes."""
     from workshop_utils import emulator, firmware
 
+    choices["cycles"] = choices["cycles"] or 2
     image = firmware.build(**choices)
     inferences = choices["cycles"] * choices["inferences_per_cycle"]
     if image.board == "host":
@@ -186,7 +185,7 @@ def run_firmware(**choices):
         emulator.check_console(text)
     else:
         limit = emulator.INSTRUCTION_LIMIT + inferences * emulator.INSTRUCTIONS_PER_INFERENCE
-        result = emulator.run(image.wave, limit)
+        result = emulator.run(image.wave, limit, board=image.board)
         text = result.console
     columns, rows = emulator.table(text)
     click.echo(emulator.draw([row[columns.index("y")] for row in rows]))
@@ -219,7 +218,7 @@ def sweep(target, **choices):
         text = firmware.run_program(image.sweep)
         emulator.check_console(text)
     else:
-        text = emulator.run(image.sweep, count=False).console
+        text = emulator.run(image.sweep, count=False, board=image.board).console
     columns, rows = emulator.table(text)
     lines = [",".join(columns), *(",".join(str(code) for code in row) for row in rows)]
     paths.write(target, "\n".join(lines) + "\n")

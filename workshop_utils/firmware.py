@@ -18,7 +18,7 @@ from workshop_utils import boards, c_source, images, paths, preflight
 from workshop_utils.elf import Elf
 from workshop_utils.errors import WorkshopError
 
-BOARDS = ("emulator", "host")
+BOARDS = tuple(boards.BOARDS)
 ENGINES = ("compact", "tflm")
 TOOLCHAINS = ("zig", "gcc")
 OPTIMIZATIONS = ("-O2", "-Os")
@@ -37,10 +37,8 @@ FLASH_SECTIONS = {
 RAM_SECTIONS = {"data": ".data", "bss": ".bss"}
 
 _EXE = ".exe" if os.name == "nt" else ""
-_PRESETS = {
-    ("emulator", "zig"): "emulator",
-    ("emulator", "gcc"): "emulator-gcc",
-    ("host", "zig"): "host",
+_PRESETS = {(board, "zig"): board for board in BOARDS} | {
+    (board, "gcc"): f"{board}-gcc" for board in BOARDS if board != "host"
 }
 # What CMake and the compilers would take from a shell that is set up for something else.
 _FOREIGN = re.compile(
@@ -73,18 +71,20 @@ def build(
     model=None,
     optimize="-O2",
     inferences_per_cycle=100,
-    cycles=2,
+    cycles=None,
 ):
     """Compile the firmware and put its images in place. Returns an Image.
 
-    board: 'emulator' or 'host' (a program for this computer). engine: 'compact' or 'tflm'.
+    board: one of BOARDS; 'host' makes a program for this computer. engine: 'compact' or 'tflm'.
     toolchain: 'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file; None
     takes what notebook 06 wrote, or else the model that comes with the project. cycles: turns of
-    the sine; 0 runs for ever.
+    the sine; 0 runs for ever, and so does None on a real board. Elsewhere None is 2.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     toolchain = toolchain or "zig"
     preset = _preset(board, engine, toolchain, optimize)
+    if cycles is None:
+        cycles = 0 if board in boards.REAL else 2
     if inferences_per_cycle < 1 or cycles < 0:
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
     tools = _tools(toolchain)
