@@ -50,9 +50,8 @@ def program(board, size=700, stack=None, reset=None):
 # ---- The table
 
 
-def test_names_memories_and_folders_are_plausible():
+def test_names_and_memories_are_plausible():
     assert boards.REAL == ("microbit-v1", "microbit-v2", "pico", "nucleo-l476rg")
-    assert len({board.cmake for board in boards.BOARDS.values()}) == len(boards.BOARDS)
     for board in REAL:
         assert board.suffix in (".hex", ".uf2", ".bin") and board.ports and board.bring_up
         assert board.flash.size % 4096 == 0 and board.ram.start == 0x20000000
@@ -62,6 +61,14 @@ def test_names_memories_and_folders_are_plausible():
 def test_no_code_belongs_to_two_boards():
     codes = [code for board in REAL for code in board.codes]
     assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("name", ["pico", "nucleo-l476rg"])
+def test_the_clock_is_the_firmwares(name):
+    board = boards.BOARDS[name]
+    source = paths.FIRMWARE_DIR / "boards" / name.replace("-", "_") / "board.cc"
+    said = re.search(r"kClockHz = (\d+);", source.read_text(encoding="utf-8"))[1]
+    assert int(said) == board.clock
 
 
 def test_memory():

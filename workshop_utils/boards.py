@@ -56,18 +56,18 @@ class Memory(NamedTuple):
 class Board:
     """What is to be known of a board.
 
-    name: on the command line. title: in sentences. cmake: the folder below firmware/boards. flash,
-    ram: Memory, None on the host. clock: Hz, 0 if not known. suffix: of the file that is copied
-    onto the board's drive; empty if there is no drive. boot_bytes: what lies in flash before the
-    vector table. labels: what the drive is called. identity: ((file, pattern), ...), the first
-    one found counts; codes: what group 1 of the pattern may be. ports: ((vendor, product), ...)
-    of the chip behind the serial port. bring_up: how to make the drive appear. wiring: what the
-    console needs besides the USB cable, empty if nothing.
+    name: on the command line, and the preset in firmware/CMakePresets.json. title: in sentences.
+    flash, ram: Memory, None on the host. clock: of the core as the firmware sets it, Hz; 0 if not
+    known. suffix: of the file that is copied onto the board's drive; empty if there is no drive.
+    boot_bytes: what lies in flash before the vector table. labels: what the drive is called.
+    identity: ((file, pattern), ...), the first one found counts; codes: what group 1 of the
+    pattern may be. ports: ((vendor, product), ...) of the chip behind the serial port. bring_up:
+    how to make the drive appear. wiring: what the console needs besides the USB cable, empty if
+    nothing.
     """
 
     name: str
     title: str
-    cmake: str
     core: str
     flash: Memory | None
     ram: Memory | None
@@ -92,7 +92,6 @@ BOARDS = {
         Board(  # Arm Application Note 386
             name="emulator",
             title="emulated board",
-            cmake="emulator",
             core="Cortex-M4F",
             flash=Memory(0x00000000, 4 << 20),
             ram=Memory(0x20000000, 4 << 20),
@@ -101,7 +100,6 @@ BOARDS = {
         Board(
             name="host",
             title="computer",
-            cmake="host",
             core="this computer's",
             flash=None,
             ram=None,
@@ -110,7 +108,6 @@ BOARDS = {
         Board(  # nRF51822 Product Specification; the micro:bit's hardware documentation
             name="microbit-v1",
             title="micro:bit v1",
-            cmake="microbit_v1",
             core="Cortex-M0",
             flash=Memory(0x00000000, 256 << 10),
             ram=Memory(0x20000000, 16 << 10),
@@ -125,7 +122,6 @@ BOARDS = {
         Board(  # nRF52833 Product Specification; the micro:bit's hardware documentation
             name="microbit-v2",
             title="micro:bit v2",
-            cmake="microbit_v2",
             core="Cortex-M4F",
             flash=Memory(0x00000000, 512 << 10),
             ram=Memory(0x20000000, 128 << 10),
@@ -140,11 +136,10 @@ BOARDS = {
         Board(  # RP2040 Datasheet, 2.6 (memory), 2.8 (boot stage, drive); Pico Datasheet (flash)
             name="pico",
             title="Raspberry Pi Pico",
-            cmake="pico",
             core="Cortex-M0+",
             flash=Memory(0x10000000, 2 << 20),
             ram=Memory(0x20000000, 264 << 10),
-            clock=125_000_000,
+            clock=12_000_000,
             suffix=".uf2",
             boot_bytes=256,
             labels=("RPI-RP2",),
@@ -160,11 +155,10 @@ BOARDS = {
         Board(  # ST DS10198, 5 (memory); UM1724, 6.2 (ST-LINK/V2-1)
             name="nucleo-l476rg",
             title="Nucleo-L476RG",
-            cmake="nucleo_l476rg",
             core="Cortex-M4F",
             flash=Memory(0x08000000, 1 << 20),
             ram=Memory(0x20000000, 96 << 10),
-            clock=80_000_000,
+            clock=16_000_000,
             suffix=".bin",
             labels=("NODE_L476RG", "NOD_L476RG"),
             identity=_ST_LINK_IDENTITY,
