@@ -437,6 +437,15 @@ def test_the_command_looks_at_the_drive_before_it_builds(drive, built):
     assert "is the drive of a micro:bit v1" in result.stderr and result.stderr.count("\n") == 1
 
 
+def test_the_command_finds_the_drive_or_does_not_build(drive, built, play, monkeypatch):
+    path, seen = drive(PICO), []
+    monkeypatch.setattr(flash, "mounted", lambda: [path])
+    play(taken(path, PICO, seen))
+    assert workshop("--board", "pico").exit_code == 0 and len(seen) == len(built) == 1
+    result = workshop("--board", "pico")
+    assert result.exit_code == 1 and "BOOTSEL" in result.stderr and len(built) == 1
+
+
 def test_the_command_needs_a_board_that_has_a_drive():
     assert workshop().exit_code == 2
     assert workshop("--board", "emulator").exit_code == 2

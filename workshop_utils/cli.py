@@ -248,8 +248,8 @@ def flash(board, drive, program, **choices):
     from workshop_utils import flash as flashing
 
     board = boards.find_real(board)
-    if drive:
-        flashing.confirm(drive, board)  # before it takes time to compile
+    # Before it takes time to compile.
+    drive = flashing.confirm(drive, board) if drive else flashing.find(board)
     image = firmware.build(board=board.name, **choices)
     click.echo(flashing.flash(image.file(program), board, drive))
 
