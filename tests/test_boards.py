@@ -17,19 +17,19 @@ import pytest
 import qemu
 from elftools.elf.elffile import ELFFile
 
-from workshop_utils import c_source, emulator, firmware, inference, paths
+from workshop_utils import boards, c_source, emulator, firmware, inference, paths
 from workshop_utils.chips import CHIPS
 from workshop_utils.elf import Elf
 from workshop_utils.errors import WorkshopError
 
-BOARDS = firmware.REAL_BOARDS
+BOARDS = boards.REAL
 INFERENCES = 40
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory):
+def build(home_with_cache):
     """A function: the Image for a board, built once; its wave has 40 inferences."""
-    home, images = tmp_path_factory.mktemp("home"), {}
+    home, images = home_with_cache(), {}
 
     def once(board, toolchain="zig"):
         if toolchain == "gcc":
@@ -42,7 +42,7 @@ def build(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paths, "FIRMWARE_MODEL", home / "model.cc")
-        patch.setattr(paths, "FIRMWARE_BUILD_DIR", home / "build")
+        patch.setattr(paths, "FIRMWARE_BUILD_DIR", home / "firmware" / "build")
         patch.setattr(paths, "FIRMWARE_IMAGES_DIR", home / "images")
         yield once
 
@@ -106,10 +106,9 @@ def rp2040js():
 @pytest.fixture(scope="module")
 def in_rp2040js(rp2040js, build):
     """A function: (console, facts) of one of the Pico's programs, from its UF2 file."""
-    pytest.importorskip("workshop_utils.images", reason="nothing writes UF2 files yet")
 
     def start(program):
-        file = getattr(build("pico"), program).with_suffix(".uf2")
+        file = build("pico").file(program)
         script = Path(__file__).with_name("rp2040.mjs")
         result = subprocess.run(
             ["node", script, rp2040js, file], capture_output=True, text=True, timeout=60

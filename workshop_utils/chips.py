@@ -10,7 +10,9 @@ Sources are the documents that the firmware's board.cc files name.
 
 from typing import ClassVar
 
+from workshop_utils.boards import BOARDS
 from workshop_utils.errors import WorkshopError
+from workshop_utils.images import crc32
 
 _SYSTEM = 0xE000E000  # of every Cortex-M; ARMv7-M and ARMv6-M Architecture Reference Manuals, B3
 _SYSTICK = _SYSTEM + 0x10  # bit 0: it is on; bit 16: the tick was reached since the last look
@@ -19,7 +21,7 @@ _SYSTICK = _SYSTEM + 0x10  # bit 0: it is on; bit 16: the tick was reached since
 class Chip:
     """Base of the chips. An object is a chip after reset.
 
-    core: Unicorn's name of it. flash, ram: (address, bytes). pages: (address, bytes) of registers.
+    core: Unicorn's name of it. flash, ram: Memory. pages: (address, bytes) of registers.
     vectors: address of the vector table. writes: [(address, value)], all since reset. printed: what
     came out of the UART, bytearray. lost: how many characters did not. led: each brightness set.
     """
@@ -69,7 +71,7 @@ class Chip:
 class An386(Chip):
     """Arm's MPS2 board with its AN386 image."""
 
-    flash, ram = (0x00000000, 4 << 20), (0x20000000, 4 << 20)
+    flash, ram = BOARDS["emulator"].flash, BOARDS["emulator"].ram
     uart = 0x40004000  # data; state at +4, bit 0: full, never here; control at +8, bit 0: on
     leds = 0x4002F004
     pages = ((uart, 0x1000), (0x4002F000, 0x1000), (_SYSTEM, 0x1000))
@@ -89,7 +91,7 @@ class Nrf51822(Chip):
     """Nordic nRF51822, of the micro:bit v1. It has no SysTick."""
 
     core = "CORTEX_M0"
-    flash, ram = (0x00000000, 256 << 10), (0x20000000, 16 << 10)
+    flash, ram = BOARDS["microbit-v1"].flash, BOARDS["microbit-v1"].ram
     clock, uart, timer, ports = 0x40000000, 0x40002000, 0x40008000, (0x50000000,)
     pages = ((clock, 0x1000), (uart, 0x1000), (timer, 0x1000), (0x50000000, 0x1000))
     transmit_pin = 24
@@ -136,7 +138,7 @@ class Nrf52833(Nrf51822):
     """Nordic nRF52833, of the micro:bit v2: the same registers, and a second port."""
 
     core = "CORTEX_M4"
-    flash, ram = (0x00000000, 512 << 10), (0x20000000, 128 << 10)
+    flash, ram = BOARDS["microbit-v2"].flash, BOARDS["microbit-v2"].ram
     pages = (*Nrf51822.pages, (_SYSTEM, 0x1000))
     ports = (0x50000000, 0x50000300)
     transmit_pin = 6
@@ -145,7 +147,7 @@ class Nrf52833(Nrf51822):
 class Stm32L476(Chip):
     """ST STM32L476RG, of the Nucleo-L476RG. A peripheral without a clock takes no notice."""
 
-    flash, ram = (0x08000000, 1 << 20), (0x20000000, 96 << 10)
+    flash, ram = BOARDS["nucleo-l476rg"].flash, BOARDS["nucleo-l476rg"].ram
     vectors = 0x08000000
     rcc, port_a, usart2, tim2 = 0x40021000, 0x48000000, 0x40004400, 0x40000000
     pages = (
@@ -198,7 +200,7 @@ class Rp2040(Chip):
     """Raspberry Pi RP2040, of the Pico, with its boot ROM's part. Held in reset, nothing works."""
 
     core = "CORTEX_M0"
-    flash, ram = (0x10000000, 2 << 20), (0x20000000, 264 << 10)
+    flash, ram = BOARDS["pico"].flash, BOARDS["pico"].ram
     vectors = 0x10000100
     boot_copy = 0x20041F00  # where the boot ROM puts flash's first 256 bytes, in SRAM5
     ssi, clocks, resets, io, xosc = 0x18000000, 0x40008000, 0x4000C000, 0x40014000, 0x40024000
@@ -271,19 +273,9 @@ class Rp2040(Chip):
     def start(self, flash):
         """The boot ROM checks flash's first 256 bytes, copies them to RAM and jumps there."""
         stage = bytes(flash[:256])
-        if len(stage) < 256 or _crc(stage[:252]) != int.from_bytes(stage[252:], "little"):
+        if len(stage) < 256 or crc32(stage[:252]) != int.from_bytes(stage[252:], "little"):
             raise WorkshopError("The Pico would not start: its boot stage's CRC is wrong.")
         return self.boot_copy, self.boot_copy | 1, {self.boot_copy: stage}
-
-
-def _crc(content):
-    """CRC-32/MPEG-2 of bytes: not reflected, from all ones, not inverted at the end."""
-    crc = 0xFFFFFFFF
-    for byte in content:
-        crc ^= byte << 24
-        for _ in range(8):
-            crc = crc << 1 ^ (0x104C11DB7 if crc >> 31 else 0)
-    return crc
 
 
 CHIPS = {

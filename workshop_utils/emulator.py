@@ -16,6 +16,7 @@ from workshop_utils.errors import WorkshopError
 INSTRUCTION_LIMIT = 200_000_000  # two cycles of the course's firmware take about 1,000,000
 INSTRUCTIONS_PER_INFERENCE = 1_000_000  # what a large model may take on top of that
 END = "# end"
+HEADER = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
 
 _MEASURED = ("6engine7Predict", "6engine6InvokeE")  # parts of mangled names
 _PAINT = b"\xa5"  # what RAM holds before the program writes to it
@@ -103,14 +104,13 @@ def parse_console(text):
 def table(text):
     """The same without pandas: the names of the columns, list, and a tuple of numbers per line."""
     columns, rows = None, []
-    header = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
     for number, line in enumerate(text.splitlines(), 1):
         if not line or line.startswith("# "):
             continue
-        if columns is None and header.fullmatch(line):
+        if columns is None and HEADER.fullmatch(line):
             columns = line.split(",")
             continue
-        row = _row(columns or [], line.split(","))
+        row = numbers(columns or [], line)
         if row is None:
             excerpt = line if len(line) <= 40 else line[:40] + "..."
             raise WorkshopError(
@@ -122,8 +122,9 @@ def table(text):
     return columns, rows
 
 
-def _row(columns, cells):
-    """The numbers in the cells of a line; None if they do not fit the columns."""
+def numbers(columns, line):
+    """The numbers in a line of that table, a tuple; None if they do not fit the columns."""
+    cells = line.split(",")
     if len(columns) != len(cells):
         return None
     row = []
@@ -144,10 +145,15 @@ def check_console(text):
     for line in text.splitlines():
         if line == END:
             return
-        for mark, verb in (("# stopped: ", "stopped"), ("# fault: ", "faulted")):
-            if line.startswith(mark):
-                raise WorkshopError(f"The firmware {verb}: {line[len(mark) :].rstrip('.')}.")
+        check_line(line)
     raise WorkshopError(f"The firmware's console breaks off: the line {END!r} is missing.")
+
+
+def check_line(line):
+    """Raise WorkshopError if the program says in this line that it stopped or faulted."""
+    for mark, verb in (("# stopped: ", "stopped"), ("# fault: ", "faulted")):
+        if line.startswith(mark):
+            raise WorkshopError(f"The firmware {verb}: {line[len(mark) :].rstrip('.')}.")
 
 
 def draw(values, width=72, height=15):

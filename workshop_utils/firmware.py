@@ -6,7 +6,6 @@ be installed. What is built stays in `paths.FIRMWARE_BUILD_DIR`; an image takes 
 """
 
 import importlib
-import math
 import os
 import re
 import shutil
@@ -15,13 +14,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from workshop_utils import c_source, paths
-from workshop_utils.chips import CHIPS
+from workshop_utils import boards, c_source, images, paths, preflight
 from workshop_utils.elf import Elf
 from workshop_utils.errors import WorkshopError
 
-REAL_BOARDS = ("microbit-v1", "microbit-v2", "pico", "nucleo-l476rg")
-BOARDS = ("emulator", "host", *REAL_BOARDS)
+BOARDS = tuple(boards.BOARDS)
 ENGINES = ("compact", "tflm")
 TOOLCHAINS = ("zig", "gcc")
 OPTIMIZATIONS = ("-O2", "-Os")
@@ -62,6 +59,10 @@ class Image:
     engine: str
     toolchain: str
 
+    def file(self, program="wave"):
+        """The file of a program ('wave' or 'sweep') that is copied onto the board's drive."""
+        return getattr(self, program).with_suffix(boards.find_real(self.board).suffix)
+
 
 def build(
     board="emulator",
@@ -83,13 +84,13 @@ def build(
     toolchain = toolchain or "zig"
     preset = _preset(board, engine, toolchain, optimize)
     if cycles is None:
-        cycles = 0 if board in REAL_BOARDS else 2
+        cycles = 0 if board in boards.REAL else 2
     if inferences_per_cycle < 1 or cycles < 0:
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
     tools = _tools(toolchain)
     tflm_root = _tflm_root() if engine == "tflm" else None
     folder = paths.FIRMWARE_BUILD_DIR / f"{board}-{engine}-{toolchain}"
-    source = _model_source(model, folder, CHIPS[board].flash[1] if board in CHIPS else math.inf)
+    source = _model_source(model, folder, board, engine)
     settings = {
         "MODEL_CC": source.as_posix(),
         "ENGINE": engine,
@@ -103,6 +104,9 @@ def build(
     if tflm_root:
         settings["TFLM_ROOT"] = tflm_root.as_posix()
     _compile(tools["cmake"], preset, folder, settings)
+    if board in boards.REAL:
+        image = Elf(folder / "wave.elf")
+        preflight.check_arena(model_bytes(model), image, boards.find(board), engine)
     return _put_in_place(folder, board, engine, toolchain)
 
 
@@ -226,32 +230,43 @@ def _tflm_root():
     return Path(root).resolve()
 
 
-def _model_source(model, folder, room):
-    """The path of the model.cc to compile, made from `model` if that is given.
+def model_bytes(model=None):
+    """The model that a build takes (flatbuffer, bytes).
 
-    room: bytes of flash. The linker would say too that a model does not fit, after a minute.
+    model: path of a .tflite file; None as for `build`. Raises WorkshopError if it cannot be read.
     """
     if model is None:
-        written = paths.FIRMWARE_MODEL.is_file()
-        source = paths.FIRMWARE_MODEL if written else paths.FIRMWARE_REFERENCE_MODEL
-        content = c_source.read(source)
+        return c_source.read(_written_source())
+    try:
+        return Path(model).read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WorkshopError(f"Cannot read the model {model}: {reason}.") from error
+
+
+def _written_source():
+    """The model.cc that notebook 06 wrote, or else the project's own."""
+    written = paths.FIRMWARE_MODEL.is_file()
+    return paths.FIRMWARE_MODEL if written else paths.FIRMWARE_REFERENCE_MODEL
+
+
+def _model_source(model, folder, board, engine):
+    """The path of the model.cc to compile, made from `model` if that is given.
+
+    The board would say too that it cannot run a model, but only once it has it.
+    """
+    content = model_bytes(model)
+    if model is None:
+        source = _written_source()
+        text = source.read_text(encoding="utf-8", errors="replace")
     else:
-        source = folder / "model.cc"
-        try:
-            content = Path(model).read_bytes()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise WorkshopError(f"Cannot read the model {model}: {reason}.") from error
-    if len(content) > room:
-        raise WorkshopError(
-            f"The model does not fit: it has {len(content):,} bytes, and the board's flash has "
-            f"{room:,}."
-        )
-    if model is not None:
-        text = c_source.to_c_source(content)
-        # An unchanged file keeps its date, and so need not be compiled again.
-        if not source.is_file() or source.read_text(encoding="utf-8", errors="replace") != text:
-            paths.write(source, text)
+        source, text = folder / "model.cc", c_source.to_c_source(content)
+    preflight.check(content, boards.find(board), engine, text)
+    # An unchanged file keeps its date, and so need not be compiled again.
+    if model is not None and not (
+        source.is_file() and source.read_text(encoding="utf-8", errors="replace") == text
+    ):
+        paths.write(source, text)
     return source
 
 
@@ -357,15 +372,20 @@ def _first_error(said):
 
 
 def _put_in_place(folder, board, engine, toolchain):
-    """Copy the programs out of the build's folder, both or none."""
+    """Copy the programs out of the build's folder, with the files for the board's drive if it has
+    one; all or none."""
     suffix = _EXE if board == "host" else ".elf"
     name = f"{board}-{engine}-{toolchain}"
-    images = [paths.FIRMWARE_IMAGES_DIR / f"{name}-{program}{suffix}" for program in PROGRAMS]
+    placed = [paths.FIRMWARE_IMAGES_DIR / f"{name}-{program}{suffix}" for program in PROGRAMS]
     with ExitStack() as stack:
-        for program, image in zip(PROGRAMS, images, strict=True):
+        for program, image in zip(PROGRAMS, placed, strict=True):
             temporary = stack.enter_context(paths.replacing(image))
             shutil.copyfile(folder / (program + suffix), temporary)
+            if board in boards.REAL:
+                spec = boards.find(board)
+                temporary = stack.enter_context(paths.replacing(image.with_suffix(spec.suffix)))
+                temporary.write_bytes(images.encoded(Elf(folder / (program + suffix)), spec))
     if board == "host":
-        for image in images:
+        for image in placed:
             image.chmod(0o755)
-    return Image(*images, board, engine, toolchain)
+    return Image(*placed, board, engine, toolchain)
