@@ -6,7 +6,7 @@
 //
 //     crystal, XOSC, 12 MHz --> clk_ref --> clk_sys (core, SysTick, PWM) --> clk_peri (UART0)
 //
-// The PLL would make 125 MHz of it; an inference takes a third of a millisecond without.
+// The PLL would make 125 MHz of it; an inference takes about half a millisecond without.
 //
 // Source: RP2040 datasheet, 2.14.3 (resets), 2.15.7 (clocks), 2.16.7 (crystal oscillator), 2.19.6
 // (IO bank 0), 4.2.8 (UART), 4.5.3 (PWM); 2.1.2 (a register's alias at +0x3000 clears bits).
