@@ -1,10 +1,12 @@
 """The `workshop` command."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from workshop_utils import boards
 from workshop_utils.errors import WorkshopError
 
 
@@ -167,8 +169,15 @@ def _together(*options):
     return decorate
 
 
-# The options that `firmware build`, `run` and `sweep` have in common.
-_choices_of_a_build = _together(
+_model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="FILE.tflite",
+    help="The model (default: the one that notebook 06 wrote, else the project's own).",
+)
+
+# How to compile: what `firmware build`, `run`, `sweep` and `flash` have in common.
+_choices_of_compiling = _together(
     click.option(
         "--optimize",
         type=click.Choice(["-O2", "-Os"]),
@@ -190,30 +199,34 @@ _choices_of_a_build = _together(
         show_default=True,
         help="What runs the model: the project's own engine, or TFLM from TFLM_ROOT.",
     ),
+    _model_option,
+)
+
+# The same with any board, for what needs none in the hand.
+_choices_of_a_build = _together(
+    _choices_of_compiling,
     click.option(
         "--board",
-        type=click.Choice(["emulator", "host"]),
+        type=click.Choice(tuple(boards.BOARDS)),
         default="emulator",
         show_default=True,
-        help="An emulated Cortex-M4, or this computer.",
-    ),
-    click.option(
-        "--model",
-        type=click.Path(path_type=Path),
-        metavar="FILE.tflite",
-        help="The model (default: the one that notebook 06 wrote, else the project's own).",
+        help="An emulated Cortex-M4, this computer, or a board to hold in the hand.",
     ),
 )
 
+_real_board = click.option(
+    "--board",
+    type=click.Choice(boards.REAL),
+    required=True,
+    help="The board that is plugged in.",
+)
 
 # How long the application runs.
 _choices_of_a_wave = _together(
     click.option(
         "--cycles",
         type=click.IntRange(min=1),
-        default=2,
-        show_default=True,
-        help="Turns of the sine.",
+        help="Turns of the sine (default: 2; in an image for a real board, no end).",
     ),
     click.option(
         "--inferences-per-cycle",
@@ -242,6 +255,8 @@ def build(**choices):
         _print_sizes("flash", taken, [*firmware.FLASH_SECTIONS, "other"])
         _print_sizes("RAM, with neither stack nor arena", taken, firmware.RAM_SECTIONS)
     click.echo(f"The images are {paths.shown(image.wave)} and {paths.shown(image.sweep)}")
+    if image.board in boards.REAL:
+        click.echo(f"The file to copy is {paths.shown(image.file())}")
 
 
 def _print_sizes(memory, taken, parts):
@@ -259,6 +274,7 @@ def run_firmware(**choices):
     """Compile the firmware, run it, and show the wave that it makes."""
     from workshop_utils import emulator, firmware
 
+    choices["cycles"] = choices["cycles"] or 2
     image = firmware.build(**choices)
     inferences = choices["cycles"] * choices["inferences_per_cycle"]
     if image.board == "host":
@@ -266,7 +282,7 @@ def run_firmware(**choices):
         emulator.check_console(text)
     else:
         limit = emulator.INSTRUCTION_LIMIT + inferences * emulator.INSTRUCTIONS_PER_INFERENCE
-        result = emulator.run(image.wave, limit)
+        result = emulator.run(image.wave, limit, board=image.board)
         text = result.console
     columns, rows = emulator.table(text)
     click.echo(emulator.draw([row[columns.index("y")] for row in rows]))
@@ -299,11 +315,82 @@ def sweep(target, **choices):
         text = firmware.run_program(image.sweep)
         emulator.check_console(text)
     else:
-        text = emulator.run(image.sweep, count=False).console
+        text = emulator.run(image.sweep, count=False, board=image.board).console
     columns, rows = emulator.table(text)
     lines = [",".join(columns), *(",".join(str(code) for code in row) for row in rows)]
     paths.write(target, "\n".join(lines) + "\n")
     click.echo(f"{len(rows)} inputs and their answers are in {target}")
+
+
+@firmware.command()
+@_choices_of_compiling
+@_choices_of_a_wave
+@_real_board
+@click.option(
+    "--drive",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The board's drive (default: looked for).",
+)
+@click.option(
+    "--program",
+    type=click.Choice(["wave", "sweep"]),
+    default="wave",
+    show_default=True,
+    help="The application, or the one that prints every answer of the model.",
+)
+def flash(board, drive, program, **choices):
+    """Compile the firmware and copy it onto the drive of a board that is plugged in."""
+    from workshop_utils import firmware
+    from workshop_utils import flash as flashing
+
+    board = boards.find_real(board)
+    # Before it takes time to compile.
+    drive = flashing.confirm(drive, board) if drive else flashing.find(board)
+    image = firmware.build(board=board.name, **choices)
+    click.echo(flashing.flash(image.file(program), board, drive))
+
+
+def _is_live():
+    """Whether somebody looks at the output as it comes."""
+    return sys.stdout.isatty()
+
+
+@firmware.command()
+@_real_board
+@click.option("--port", metavar="PORT", help="The serial port (default: looked for).")
+@click.option("--check", is_flag=True, help="Compare what the board prints with TFLM's answers.")
+@click.option("--cycles", type=click.IntRange(min=1), help="End after that many turns.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after that time.")
+@_model_option
+def monitor(board, port, check, cycles, seconds, model):
+    """Show live what a board prints; a table of numbers where the output is no terminal.
+
+    It ends with the program on the board, after --cycles or --seconds, or with Ctrl-C; with
+    --check after one turn if nothing else is said.
+    """
+    from workshop_utils import firmware
+    from workshop_utils import monitor as monitoring
+
+    board = boards.find_real(board)
+    content = firmware.model_bytes(model) if check else None
+    if check and not (cycles or seconds):
+        cycles = 1
+    live = _is_live()
+
+    def show(line, columns, row):
+        click.echo(monitoring.picture(columns, row) if live and row else line)
+
+    record = monitoring.Record()
+    with monitoring.connection(board, port) as opened, suppress(KeyboardInterrupt):
+        monitoring.read(opened, board, show, cycles or 0, seconds or 0, record=record)
+    if record.skipped:
+        click.echo(f"{record.skipped:,} lines made no sense and were skipped", err=True)
+    if check:
+        comparison = monitoring.compare(record, content)
+        click.echo(comparison.text)
+        if comparison.first:
+            raise WorkshopError(f"The board does not print what it should: {comparison.first}.")
 
 
 if __name__ == "__main__":
