@@ -21,10 +21,10 @@ _ALIGNMENT = 16  # of g_model
 
 # The least that the firmware takes besides the model, in bytes: a bound that no build is below, so
 # that nothing is refused here that would fit. What a build really takes is checked at its end.
-_FLASH_AROUND = {"compact": 4_000, "tflm": 20_000}
-_RAM_AROUND = 512  # variables and stack
+_FLASH_AROUND = {"compact": 3_500, "tflm": 20_000}
+_RAM_AROUND = 256  # variables and stack
 # sizeof of what the compact engine puts into its arena, on a core of 32 bits.
-_LAYER, _MULTIPLIER = 68, 8
+_INT8_LAYER, _FLOAT32_LAYER, _MULTIPLIER = 48, 56, 12
 
 
 def check(model, board, engine="compact", source=None):
@@ -329,18 +329,17 @@ class _Graph:
     # ---- Memory
 
     def arena_bytes(self):
-        """Prepared layers, multipliers for each channel, and two buffers for the values."""
-        used, int8 = 0, bool(self.inputs) and self._type(self.inputs[0]) == "INT8"
-        widest = max((self._size(index) for index in self.inputs), default=1)
+        """Prepared layers, their multipliers, and two buffers for what flows between layers."""
+        int8 = bool(self.inputs) and self._type(self.inputs[0]) == "INT8"
+        used = widest = 0
         for operator in self.operators:
             inputs, outputs = _list(operator.inputs), _list(operator.outputs)
-            used += _LAYER
+            used += _INT8_LAYER if int8 else _FLOAT32_LAYER
             if outputs:
                 widest = max(widest, self._size(outputs[0]))
             if int8 and len(inputs) > 1:
-                scales = len(self._quantization(inputs[1])[0])
-                used += _MULTIPLIER * scales if scales > 1 else 0
-        return used + 2 * (2 if int8 else 4) * ((widest + 3) // 4 * 4)
+                used += _MULTIPLIER * len(self._quantization(inputs[1])[0])
+        return used + (2 * widest * (1 if int8 else 4) + 3) // 4 * 4
 
     def problems_of_ram(self, board, engine):
         if engine != "compact":  # TFLM says itself what it needs, when the board starts
