@@ -30,11 +30,14 @@ constexpr uint32_t kSysTickCoreClock = 1 << 2;
 constexpr uint32_t kSysTickReached = 1 << 16;  // reached zero since the last look
 
 // clock_hz: of the core; at most 800 MHz, or the counter is too short.
-inline void StartSysTick(uint32_t clock_hz) {
-  Register(kSysTickReload) = clock_hz / kTickHz - 1;
+inline void StartSysTick(uint32_t clock_hz, uint32_t tick_hz = kTickHz) {
+  Register(kSysTickReload) = clock_hz / tick_hz - 1;
   Register(kSysTickValue) = 0;
   Register(kSysTickControl) = kSysTickCoreClock | kSysTickEnable;
 }
+
+// Waits until it has reached zero once more.
+inline void WaitForSysTick() { WaitForBits(kSysTickControl, kSysTickReached); }
 
 }  // namespace board
 

@@ -4,6 +4,7 @@
 // Sources: ARMv7-M Architecture Reference Manual, B1.5 (exceptions, vector table) and B3.2.20
 // (coprocessor access); ARMv6-M Architecture Reference Manual, B1.5.
 
+#include "app/console.h"
 #include "boards/board.h"
 #include "boards/common/cortex_m.h"
 
@@ -38,16 +39,6 @@ struct VectorTable {
      FaultHandler, FaultHandler, FaultHandler, FaultHandler, FaultHandler, FaultHandler,
      FaultHandler, FaultHandler}};
 
-void PrintText(const char* text) {
-  while (*text != '\0') board::Write(*text++);
-}
-
-void PrintHexadecimal(uint32_t number) {
-  for (int digit = 0; digit < 8; ++digit, number <<= 4) {
-    board::Write("0123456789abcdef"[number >> 28]);
-  }
-}
-
 }  // namespace
 
 extern "C" {
@@ -74,13 +65,9 @@ void ResetHandler() {
 }
 
 void ReportFault(const uint32_t* frame) {
-  uint32_t exception;
-  __asm__ volatile("mrs %0, ipsr" : "=r"(exception));
-  PrintText("# fault: exception ");
-  PrintHexadecimal(exception);
-  PrintText(" at ");
-  PrintHexadecimal(frame[6]);
-  PrintText("\n");
+  app::Print("# fault: at ");
+  app::PrintHexadecimal(frame[6]);
+  app::Print("\n");
   board::Stop(2);
 }
 

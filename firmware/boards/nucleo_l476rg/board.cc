@@ -128,6 +128,6 @@ void Write(char character) {
 // On while the counter, 0 to 254, is below this.
 void SetLed(uint8_t brightness) { Register(kTimCcr1) = brightness; }
 
-void WaitForTick() { WaitForBits(kSysTickControl, kSysTickReached); }
+void WaitForTick() { WaitForSysTick(); }
 
 }  // namespace board

@@ -146,6 +146,6 @@ void Write(char character) {
 // On while the counter, 0 to 254, is below this. Output B is the upper half of the register.
 void SetLed(uint8_t brightness) { Register(kPwmCc) = static_cast<uint32_t>(brightness) << 16; }
 
-void WaitForTick() { WaitForBits(kSysTickControl, kSysTickReached); }
+void WaitForTick() { WaitForSysTick(); }
 
 }  // namespace board
