@@ -152,7 +152,9 @@ class Attendee:
         return answer.json() if answer.content else None
 
     async def start(self):
-        """Start the attendee's server and wait until it answers."""
+        """Start the attendee's server, if it does not run, and wait until it answers."""
+        if await self.is_running():
+            return
         user = f"{self.url}/hub/api/users/{self.name}"
         answer = await self.call("POST", f"{user}/server")
         answer.raise_for_status()
@@ -213,7 +215,7 @@ class Kernel:
     async def execute(self, code):
         """Run one cell. Returns its text output and the seconds until it first showed anything.
 
-        Raises RuntimeError if the cell does, and TimeoutError after ten minutes.
+        Raises RuntimeError if the cell raises or the kernel dies, TimeoutError after ten minutes.
         """
         started, first, text, error = time.monotonic(), None, [], None
         number = uuid.uuid4().hex
@@ -230,6 +232,8 @@ class Kernel:
             if raw is None:
                 raise RuntimeError("The connection to the kernel broke.")
             answer = json.loads(raw) if isinstance(raw, str) else {}
+            if answer.get("content", {}).get("execution_state") in ("restarting", "dead"):
+                raise RuntimeError("The kernel died.")
             if answer.get("parent_header", {}).get("msg_id") != number:
                 continue
             kind, content = answer["msg_type"], answer["content"]

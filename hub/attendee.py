@@ -7,11 +7,14 @@ First the course is copied into the attendee's home: a file that is missing or t
 has left as it was is brought up to date; a file that the attendee has changed stays.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 
 COURSE = Path(__file__).resolve().parents[1]
@@ -84,19 +87,46 @@ def _read(record):
     return content if isinstance(content, dict) else {}
 
 
-def limit_memory(size):
-    """Let no process of this server have more than `size` bytes of data of its own.
+def guard_memory(server, limit):
+    """End the largest process that `server` has started whenever all of them together take more.
 
-    This is what an ordinary process can do: each of an attendee's processes gets the limit, not
-    all of them together. What counts is private writable memory, touched or not.
+    server: process id; limit: bytes of resident memory. This is what can be done where the system
+    does not enforce a limit: it looks once a second, and helps against accidents, not against
+    somebody who means to get around it. A limit on address space (setrlimit) would not do, since
+    the emulator of notebook 06 reserves gigabytes that it never touches.
+    Returns when the server has ended.
     """
-    import resource
+    while server in (taken := {pid: _resident(pid) for pid in _family(server)}):
+        largest = max(taken, key=lambda pid: taken[pid] if pid != server else -1)
+        if sum(taken.values()) > limit and largest != server:
+            print(f"Process {largest} ended: more than {limit >> 20} MB.", file=sys.stderr)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(largest, signal.SIGKILL)
+        time.sleep(1)
 
-    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+def _family(process):
+    """A process and its descendants, as Linux lists them; nothing if it has ended."""
+    if _resident(process):
+        yield process
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in children.read_text().split():
+                yield from _family(int(child))
+
+
+def _resident(process):
+    """Bytes of a process in memory; 0 if it has ended."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf(
+            "SC_PAGESIZE"
+        )
+    except OSError:
+        return 0
 
 
 def main(arguments):
-    """Prepare the home folder and become the server. Never returns."""
+    """Prepare the home folder and become the server; a child keeps watch over its memory."""
     os.umask(0o077)
     course = Path.home() / "course"
     course.mkdir(exist_ok=True)
@@ -106,8 +136,11 @@ def main(arguments):
         print(f"The course could not be copied to {course}: {error.strerror}.", file=sys.stderr)
     # The attendee's copy of workshop_utils wins, and with it that of the firmware.
     os.environ["PYTHONPATH"] = str(course)
-    if os.environ.get("WORKSHOP_LIMIT_PROCESSES") and os.environ.get("MEM_LIMIT"):
-        limit_memory(int(os.environ["MEM_LIMIT"]))
+    with contextlib.suppress(OSError):  # when memory runs out, this goes before the hub does
+        Path("/proc/self/oom_score_adj").write_text("500")
+    if os.environ.get("WORKSHOP_GUARD") and os.environ.get("MEM_LIMIT") and os.fork() == 0:
+        guard_memory(os.getppid(), int(os.environ["MEM_LIMIT"]))
+        return
     os.chdir(course)
     os.execv(sys.executable, [sys.executable, "-m", "jupyterhub.singleuser", *arguments])
 

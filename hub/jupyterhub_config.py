@@ -10,7 +10,7 @@
 #                       uid      a user id each, without systemd; the default when root starts it
 #                       simple   FOR TRIALS ONLY: all are the user who started the hub, and can
 #                                read one another's files; the default when anybody else does
-#   HUB_MEMORY, HUB_CPUS  limits for each attendee (2G, 2)
+#   HUB_MEMORY, HUB_CPUS  limits for each attendee (2G, 2); only systemd really enforces them
 #   HUB_IDLE_SECONDS    a server that nobody has used for so long is stopped (3600)
 #   HUB_IP, HUB_PORT    where the hub listens (127.0.0.1, 8000); it also takes the next two ports
 #   HUB_TLS_CERT, HUB_TLS_KEY  files of a certificate: then the address is https
@@ -195,9 +195,9 @@ if spawner == "systemd":
 
     c.Spawner.pre_spawn_hook = make_account
 else:
-    # No spawner of ordinary processes enforces limits. What a process can do is done by
-    # attendee.py: the memory limit holds for each process on its own, the CPU limit not at all.
-    c.Spawner.environment["WORKSHOP_LIMIT_PROCESSES"] = "1"
+    # These spawners enforce no limit. attendee.py keeps an eye on the memory instead, once a
+    # second, against accidents; the CPU limit is no more than the number of threads above.
+    c.Spawner.environment["WORKSHOP_GUARD"] = "1"
     c.SimpleLocalProcessSpawner.home_dir_template = str(homes / "{username}")
     if spawner == "uid":
         from own_uid import OwnUidSpawner
