@@ -2,6 +2,7 @@
 # Installs the hub: JupyterHub into hub/.venv, its proxy into hub/node_modules, all in pinned
 # versions and checked by hash. Run ./install.sh first: it makes the course's own environment.
 # Usage: hub/install.sh [FOLDER]   (FOLDER: where to, instead of hub/)
+# It takes the course's Python; to choose another: PYTHON=/usr/bin/python3 hub/install.sh
 set -euo pipefail
 hub=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 course=$(dirname -- "$hub")
@@ -21,7 +22,7 @@ command -v npm >/dev/null || fail "npm is missing: install it (it usually comes 
 
 mkdir -p -- "$target"
 target=$(CDPATH='' cd -- "$target" && pwd -P)
-"$uv" venv --quiet --allow-existing --python "$course/.venv/bin/python" "$target/.venv"
+"$uv" venv --quiet --allow-existing --python "${PYTHON:-$course/.venv/bin/python}" "$target/.venv"
 "$uv" pip sync --quiet --python "$target/.venv/bin/python" --require-hashes --compile-bytecode \
     "$hub/requirements.lock"
 [ "$target" = "$hub" ] || cp -- "$hub/package.json" "$hub/package-lock.json" "$target"
