@@ -10,7 +10,7 @@
 #                       uid      a user id each, without systemd; the default when root starts it
 #                       simple   FOR TRIALS ONLY: all are the user who started the hub, and can
 #                                read one another's files; the default when anybody else does
-#   HUB_MEMORY, HUB_CPUS  limits for each attendee (2G, 2); only systemd really enforces them
+#   HUB_MEMORY, HUB_CPUS  limits for each attendee (3G, 2); only systemd really enforces them
 #   HUB_IDLE_SECONDS    a server that nobody has used for so long is stopped (3600)
 #   HUB_IP, HUB_PORT    where the hub listens (127.0.0.1, 8000); it also takes the next two ports
 #   HUB_TLS_CERT, HUB_TLS_KEY  files of a certificate: then the address is https
@@ -58,8 +58,11 @@ trial_password = setting("TRIAL_PASSWORD")
 state = Path(setting("STATE", HUB / "state")).absolute()
 homes = state / "homes"
 course_python = Path(setting("COURSE_PYTHON", COURSE / ".venv" / "bin" / "python"))
-port = int(setting("PORT", "8000"))
+port = setting("PORT", "8000")
 
+if not port.isdecimal():
+    stop(f"HUB_PORT must be a number, not {port}.")
+port = int(port)
 if spawner not in ("systemd", "uid", "simple"):
     stop(f"HUB_SPAWNER must be systemd, uid or simple, not {spawner}.")
 if spawner == "simple" and root:
@@ -98,7 +101,7 @@ for path in (kernel, *kernel.parents[:3]):
     path.chmod(0o755 if path.is_dir() else 0o644)
 
 if root:
-    for path in (COURSE / "hub", sys.executable, course_python, homes / "anybody"):
+    for path in (course_python, COURSE / "hub", sys.executable, homes / "anybody"):
         readable_by_all(path)
 
 # ------------------------------------------------------------------ addresses
@@ -154,7 +157,7 @@ c.Spawner.args = [
 ]
 c.Spawner.notebook_dir = "~/course"
 c.Spawner.default_url = "/lab/tree/notebooks/01_setup.ipynb"
-c.Spawner.mem_limit = setting("MEMORY", "2G")
+c.Spawner.mem_limit = setting("MEMORY", "3G")
 c.Spawner.cpu_limit = float(setting("CPUS", "2"))
 c.Spawner.start_timeout = 120
 c.Spawner.http_timeout = 120

@@ -45,7 +45,8 @@ as_root = pytest.mark.skipif(not ROOT, reason="only root can run servers as user
 
 
 def others_can_run(program):
-    command = [*AS_STRANGER, program, "-c", "import sys, ipykernel"]
+    # By way of a shell, since setpriv itself starts a program with root's reach.
+    command = [*AS_STRANGER, "sh", "-c", 'exec "$0" -c "import ipykernel"', program]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
@@ -363,36 +364,41 @@ def test_a_trial_without_root_works_and_stops_idle_servers(course, open_folder, 
     assert "Culling server anna" in log
 
 
-@needs_hub
+def refusal(course, state, **settings):
+    """What the configuration says before it ends: it is Python that needs no hub up to there."""
+    code = "import runpy, sys; runpy.run_path(sys.argv[1], {'get_config': dict})"
+    result = subprocess.run(
+        [sys.executable, "-c", code, course / "hub" / "jupyterhub_config.py"],
+        env={"HUB_STATE": str(state), "HUB_COURSE_PYTHON": sys.executable, **settings},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    return line
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         pytest.param({"HUB_SPAWNER": "simple"}, "every attendee would be root", marks=as_root),
         ({"HUB_SPAWNER": "docker"}, "must be systemd, uid or simple"),
         ({"HUB_COURSE_PYTHON": "/nowhere/python"}, "/nowhere/python is missing"),
+        ({"HUB_PORT": "http"}, "HUB_PORT must be a number"),
     ],
 )
 def test_what_cannot_work_is_refused_with_one_sentence(course, tmp_path, settings, words):
-    with (
-        pytest.raises(RuntimeError, match=words) as caught,
-        simulated.running_hub(
-            course, tmp_path, **{"HUB_COURSE_PYTHON": sys.executable, **settings}
-        ),
-    ):
-        pass
-    assert "Traceback" not in str(caught.value)
+    assert words in refusal(course, tmp_path, **settings)
 
 
-@needs_hub
 @as_root
 def test_a_folder_that_attendees_cannot_reach_is_named(course, tmp_path):
-    tmp_path.chmod(0o700)
-    with (
-        pytest.raises(RuntimeError, match=f"only its owner may enter .*{tmp_path.parent.name}|"
-                                          "Attendees cannot reach"),
-        simulated.running_hub(course, tmp_path, HUB_COURSE_PYTHON=sys.executable),
-    ):  # fmt: skip
-        pass
+    closed = course / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "python").symlink_to("/bin/sh")
+    line = refusal(course, tmp_path, HUB_COURSE_PYTHON=str(closed / "python"))
+    assert f"Attendees cannot reach {closed / 'python'}" in line
+    assert f"only its owner may enter {closed}:" in line
 
 
 @needs_hub
@@ -517,10 +523,11 @@ def test_the_kubernetes_values_fit_the_image_and_the_single_machine():
     assert "--target-repo-dir /srv/course" in read("hub/README.md")
     notebook = server["defaultUrl"].removeprefix("/lab/tree/")
     assert (paths.PROJECT / notebook).is_file()
-    assert server["memory"]["guarantee"] <= server["memory"]["limit"] == "2G"
+    assert server["memory"]["guarantee"] <= server["memory"]["limit"] == "3G"
     assert server["cpu"]["guarantee"] <= server["cpu"]["limit"] == 2
     assert values["cull"]["enabled"] and values["cull"]["timeout"] == 3600
     single = read("hub/jupyterhub_config.py")
+    assert 'setting("MEMORY", "3G")' in single and 'setting("CPUS", "2")' in single
     for name in ("username_pattern", "allow_all", "admin_users"):
         assert name in config["Authenticator"] and f"c.Authenticator.{name} = " in single
     for name, value in config["NativeAuthenticator"].items():
