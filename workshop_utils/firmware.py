@@ -78,13 +78,15 @@ def build(
     optimize="-O2",
     inferences_per_cycle=100,
     cycles=2,
+    sources=None,
 ):
     """Compile the firmware and put its images in place. Returns an Image.
 
     board: 'emulator' or 'host' (a program for this computer). engine: 'compact' or 'tflm'.
     toolchain: 'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file; None
     takes what notebook 06 wrote, or else the model that comes with the project. cycles: turns of
-    the sine; 0 runs for ever.
+    the sine; 0 runs for ever. sources: folder of another copy of the firmware. Its model/model.cc
+    is compiled as it stands; its images are named after the folder and leave the others alone.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     toolchain = toolchain or "zig"
@@ -93,8 +95,13 @@ def build(
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
     tools = _tools(toolchain)
     tflm_root = _tflm_root() if engine == "tflm" else None
-    folder = paths.FIRMWARE_BUILD_DIR / f"{board}-{engine}-{toolchain}"
-    source = _model_source(model, folder, math.inf if board == "host" else FLASH_BYTES)
+    name = f"{board}-{engine}-{toolchain}"
+    if sources is not None:
+        name = f"{Path(sources).name}-{name}"
+        source = Path(sources) / "model" / "model.cc"
+    folder = paths.FIRMWARE_BUILD_DIR / name
+    if sources is None:
+        source = _model_source(model, folder, math.inf if board == "host" else FLASH_BYTES)
     settings = {
         "MODEL_CC": source.as_posix(),
         "ENGINE": engine,
@@ -107,8 +114,8 @@ def build(
         settings["ZIG"] = tools["zig"].as_posix()
     if tflm_root:
         settings["TFLM_ROOT"] = tflm_root.as_posix()
-    _compile(tools["cmake"], preset, folder, settings)
-    return _put_in_place(folder, board, engine, toolchain)
+    _compile(tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR))
+    return _put_in_place(name, folder, board, engine, toolchain)
 
 
 def sizes(image):
@@ -263,10 +270,10 @@ def _model_source(model, folder, room):
 # ---- The build
 
 
-def _compile(cmake, preset, folder, settings):
+def _compile(cmake, preset, folder, settings, sources):
     """Configure (if anything changed) and build in `folder`."""
     definitions = [f"-D{name}={value}" for name, value in settings.items()]
-    where = ["-S", str(paths.FIRMWARE_DIR), "-B", str(folder)]
+    where = ["-S", str(sources), "-B", str(folder)]
     configure = [str(cmake), "--fresh", "--preset", preset, *where, *definitions]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -275,9 +282,9 @@ def _compile(cmake, preset, folder, settings):
         done = stamp.read_text(encoding="utf-8") if stamp.is_file() else ""
         if done != "\n".join(configure) or not (folder / "build.ninja").is_file():
             stamp.unlink(missing_ok=True)
-            _step(configure, folder)
+            _step(configure, folder, sources)
             paths.write(stamp, "\n".join(configure))
-        _step([str(cmake), "--build", str(folder)], folder)
+        _step([str(cmake), "--build", str(folder)], folder, sources)
     except OSError as error:
         if isinstance(error, WorkshopError):
             raise
@@ -287,7 +294,7 @@ def _compile(cmake, preset, folder, settings):
         ) from error
 
 
-def _step(command, folder):
+def _step(command, folder, sources):
     """Run one program of the build and add what it says to the log."""
     cache = str(paths.FIRMWARE_BUILD_DIR / "zig-cache")
     environment = {
@@ -298,7 +305,7 @@ def _step(command, folder):
     try:
         result = subprocess.run(
             command,
-            cwd=paths.FIRMWARE_DIR,
+            cwd=sources,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -361,10 +368,9 @@ def _first_error(said):
     return lines[-1].rstrip(".") if lines else "the compiler said nothing"
 
 
-def _put_in_place(folder, board, engine, toolchain):
+def _put_in_place(name, folder, board, engine, toolchain):
     """Copy the programs out of the build's folder, both or none."""
     suffix = _EXE if board == "host" else ".elf"
-    name = f"{board}-{engine}-{toolchain}"
     images = [paths.FIRMWARE_IMAGES_DIR / f"{name}-{program}{suffix}" for program in PROGRAMS]
     with ExitStack() as stack:
         for program, image in zip(PROGRAMS, images, strict=True):
