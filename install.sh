@@ -532,7 +532,7 @@ start() {
             exec "$bin/workshop" run "$@"
             ;;
         --test) exec "$bin/python" -m pytest "$@" ;;
-        --lab) exec "$bin/python" -m jupyterlab notebooks/01_setup.ipynb "$@" ;;
+        --lab) exec "$bin/python" -m jupyterlab --ServerApp.root_dir=. notebooks/01_setup.ipynb "$@" ;;
     esac
 }
 
