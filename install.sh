@@ -572,7 +572,7 @@ start() {
             echo "All packages for machines like this one are in $1. There, next:"
             echo "  ./install.sh --offline DIR    where DIR is a copy of that folder"
             ;;
-        --lab) exec "$bin/python" -m jupyterlab notebooks/01_setup.ipynb "$@" ;;
+        --lab) exec "$bin/python" -m jupyterlab --ServerApp.root_dir=. notebooks/01_setup.ipynb "$@" ;;
     esac
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "benchmarks"))
+sys.path[:0] = [str(PROJECT / "benchmarks"), str(PROJECT / "tools")]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 

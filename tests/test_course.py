@@ -48,19 +48,19 @@ def printed(path):
     )
 
 
-def test_the_course_has_six_notebooks():
-    assert list(course.notebooks()) == ["01", "02", "03", "04", "05", "06"]
+def test_the_course_has_six_notebooks_and_a_lab():
+    assert list(course.notebooks()) == ["01", "02", "03", "04", "05", "06", "07"]
 
 
 @pytest.mark.parametrize(
     ("first", "only", "expected"),
-    [(None, None, 6), ("1", None, 6), ("04", None, 3), (None, "5", 1), (None, "05", 1)],
+    [(None, None, 7), ("1", None, 7), ("04", None, 4), (None, "5", 1), (None, "05", 1)],
 )
 def test_select(first, only, expected):
     assert len(course.select(first, only)) == expected
 
 
-@pytest.mark.parametrize("number", ["00", "07", "x", ""])
+@pytest.mark.parametrize("number", ["00", "08", "x", ""])
 def test_select_what_does_not_exist(number):
     with pytest.raises(WorkshopError, match=r"There is no notebook .*; choose one of 01, 02"):
         course.select(only=number)
@@ -235,7 +235,7 @@ def snapshot(folder):
 def test_papermill_with_other_parameters(changed_run):
     home, result, _ = changed_run
     assert result.returncode == 0, result.stderr
-    assert "[6/6] 06_microcontroller" in result.stdout
+    assert "[7/7] 07_break_it" in result.stdout
     output = home / "output"
     assert f"the page to read is {output / 'report.html'}" in result.stdout
     assert "120 samples" in printed(output / "02_dataset.ipynb")
@@ -292,7 +292,10 @@ def test_the_page_needs_nothing_from_elsewhere(changed_run):
     assert "import(" not in page and "@import" not in page
     for number, path in course.notebooks().items():
         assert f'id="{path.stem}"' in page, number
-    assert page.count("<details><summary>Solution") == 5
+    assert page.count("<details><summary>Solution") == 6
+    for target in re.findall(r'href="#([^"]+)"', page):
+        assert f'id="{target}"' in page, target
+    assert not re.findall(r'href="(?!#|https://)[^"]+"', page)
 
 
 def test_the_record_says_what_the_notebooks_say(changed_run):

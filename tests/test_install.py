@@ -378,7 +378,7 @@ def test_test_passes_arguments(course):
 
 def test_lab_opens_the_first_notebook(course):
     result = course.run("--lab", "--no-browser")
-    expected = "-m jupyterlab notebooks/01_setup.ipynb --no-browser"
+    expected = "-m jupyterlab --ServerApp.root_dir=. notebooks/01_setup.ipynb --no-browser"
     assert result.stdout == f"ran python in {course.folder} with: {expected}\n"
 
 

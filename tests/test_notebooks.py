@@ -6,10 +6,11 @@ import re
 import subprocess
 import sys
 
+import link_notebooks
 import nbformat
 import pytest
 
-from workshop_utils import course, paths
+from workshop_utils import course, exercises, paths
 from workshop_utils.errors import WorkshopError
 
 NOTEBOOKS = {path.name: nbformat.read(path, 4) for path in course.notebooks().values()}
@@ -67,7 +68,8 @@ def test_was_executed_in_order_and_kept_clean(name):
             text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
             assert "/tmp/" not in text and "Warning" not in text and "\r" not in text
             assert len(text) < 2500, "Too much text for a committed notebook."
-    assert "papermill" not in NOTEBOOKS[name].metadata
+            assert not any("widget" in kind for kind in output.get("data", {}))
+    assert not {"papermill", "widgets"} & set(NOTEBOOKS[name].metadata)
 
 
 def test_together_they_are_small():
@@ -103,25 +105,85 @@ def test_from_02_on_there_is_an_exercise_with_a_folded_solution(name):
     for cell in solutions:
         assert cell.metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
         assert cell.outputs, "The solution shows no result."
+        assert cell.source.startswith("# "), "JupyterLab shows a folded cell's first line."
+
+
+@each
+def test_from_02_on_the_exercise_answers(name):
+    """The stub gets "Your turn"; the solution calls the same check, which says that it is right."""
+    checks = [cell for cell in code(name) if "exercise" in tags(cell)]
+    assert len(checks) == (name[:2] != "01")
+    for check in checks:
+        (solution,) = [cell for cell in code(name) if "solution" in tags(cell)]
+        assert output(check).startswith(exercises.YOUR_TURN) and output(check).count("\n") == 1
+        assert check.source in solution.source
+        assert re.search(f"^{exercises.RIGHT}", output(solution), re.M)
+        stub = code(name)[code(name).index(check) - 1]
+        assert "# your turn" in stub.source
+
+
+def output(cell):
+    return "".join(one.get("text", "") for one in cell.outputs)
 
 
 @each
 def test_links_lead_somewhere(name):
     for target in re.findall(r"\]\(([^)]+)\)", prose(name)):
+        file, _, place = target.partition("#")
         if not target.startswith("http"):
-            assert (paths.NOTEBOOKS_DIR / target).exists(), target
+            assert (paths.NOTEBOOKS_DIR / file).exists(), target
+            assert not place or f"\n## {place.replace('-', ' ')}\n" in paths.GLOSSARY.read_text()
     order = list(NOTEBOOKS)
     here = order.index(name)
-    top = NOTEBOOKS[name].cells[0].source
-    if here:
-        assert f"previous: [{title(order[here - 1])}]({order[here - 1]})" in top
-    if here < len(order) - 1:
-        assert f"next: [{title(order[here + 1])}]({order[here + 1]})" in top
-        assert f"({order[here + 1]})" in NOTEBOOKS[name].cells[-1].source
+    for end in (NOTEBOOKS[name].cells[0].source, NOTEBOOKS[name].cells[-1].source):
+        assert "[Contents](README.md)" in end
+        if here:
+            assert f"previous: [{title(order[here - 1])}]({order[here - 1]})" in end
+        if here < len(order) - 1:
+            assert f"next: [{title(order[here + 1])}]({order[here + 1]})" in end
 
 
 def title(name):
     return NOTEBOOKS[name].cells[0].source.splitlines()[0].removeprefix("# ")
+
+
+def test_the_links_are_what_the_script_makes(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["link_notebooks.py", "--check"])
+    assert link_notebooks.main() == 0, "Run tools/link_notebooks.py."
+
+
+def test_the_script_links_a_word_once_and_only_in_prose():
+    sources = [
+        "# 9 · Title\n\nprevious: [x](x.ipynb) | [Overview](../README.md)\n\ngoals",
+        "# A loss\n\n`loss` [a loss](x.ipynb)\n\n    loss\n\n| loss |\n\nflossing **Losses** loss",
+        "## Recap\n\nloss [zero points](glossary.md#zero-point)\n\nNext: [10](10_x.ipynb)",
+    ]
+    cells = [{"cell_type": "markdown", "source": [text]} for text in sources]
+    for _ in range(2):  # and the second time changes nothing
+        link_notebooks.linked(cells, "[Contents](README.md)", ["loss", "tensor arena"])
+        texts = ["".join(cell["source"]) for cell in cells]
+        assert texts == [
+            "# 9 · Title\n\n[Contents](README.md)\n\ngoals",
+            sources[1].replace("Losses", "[Losses](glossary.md#loss)"),
+            "## Recap\n\nloss zero points\n\n[Contents](README.md)",
+        ]
+
+
+def test_every_word_of_the_glossary_is_linked():
+    text, linked = paths.GLOSSARY.read_text(), "\n".join(map(prose, NOTEBOOKS))
+    words = link_notebooks.terms()
+    assert words == sorted(words) and 12 <= len(words) <= 20
+    for word in words:
+        assert f"(glossary.md#{word.replace(' ', '-')})" in linked, word
+        assert re.search(rf"## {word}\n\n[A-Z].{{30,}}\n", text), word
+
+
+def test_the_contents_name_every_notebook_and_the_project():
+    text = link_notebooks.CONTENTS.read_text()
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert (paths.NOTEBOOKS_DIR / target).exists(), target
+    assert all(f"]({name})" in text for name in NOTEBOOKS)
+    assert "](../README.md)" in text and "](glossary.md)" in text
 
 
 def test_markdown_needs_no_mathjax():

@@ -84,3 +84,18 @@ def test_the_users_own_style_stays(dataset):
     before = dict(matplotlib.rcParams)
     pictures(dataset)
     assert dict(matplotlib.rcParams) == before
+
+
+def test_a_png_is_small_and_shows_the_same():
+    from PIL import Image
+
+    axes = plots.plot_samples(np.linspace(0, 6, 500), np.sin(np.linspace(0, 6, 500)), "Many dots")
+    full = io.BytesIO()
+    axes.figure.savefig(full, format="png")
+    content = plots.png(axes.figure)
+    assert len(content) < 0.6 * len(full.getvalue())
+    ours, theirs = (
+        np.asarray(Image.open(file).convert("RGB"), int) for file in (io.BytesIO(content), full)
+    )
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).mean() < 2 and np.abs(ours - theirs).max() < 60

@@ -22,6 +22,8 @@ KEPT_METADATA = {"tags", "jupyter"}
 
 def execute(path):
     """Run one notebook from top to bottom and return it with clean outputs."""
+    from workshop_utils import course
+
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -31,6 +33,7 @@ def execute(path):
     client.execute()
     for cell in notebook.cells:
         cell.metadata = {k: v for k, v in cell.metadata.items() if k in KEPT_METADATA}
+    course.without_widgets(notebook)
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return notebook

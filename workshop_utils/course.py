@@ -189,6 +189,7 @@ def execute(notebook, copy, values, kernel, bar=None):
             cwd=notebook.parent,
             progress_bar={"desc": bar, "leave": False} if bar else False,
             km=kernel.manager,
+            store_widget_state=False,
         )
     except papermill.PapermillExecutionError as error:
         failure = f"{notebook.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
@@ -222,7 +223,13 @@ def render(executed, page, record=None):
     whole.cells = [nbformat.v4.new_markdown_cell(head)]
     for name, notebook in loaded:
         whole.cells.append(nbformat.v4.new_markdown_cell(f'<hr id="{name}">'))
-        whole.cells += [_linked_within_the_page(cell) for cell in notebook.cells]
+        whole.cells += notebook.cells
+    whole.cells.append(nbformat.v4.new_markdown_cell(_glossary()))
+    present = {name for name, _ in loaded}
+    without_widgets(whole)
+    for cell in whole.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _linked_within_the_page(cell.source, present)
     exporter = HTMLExporter(
         exclude_anchor_links=True,
         extra_loaders=[DictLoader({"page.html.j2": _PAGE})],
@@ -232,11 +239,41 @@ def render(executed, page, record=None):
     return paths.write(page, html)
 
 
-def _linked_within_the_page(cell):
-    if cell.cell_type == "markdown":
-        cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](#\1)", cell.source)
-        cell.source = cell.source.replace("](../README.md)", "](#contents)")
-    return cell
+def without_widgets(notebook):
+    """Keep of widgets what can be shown without a kernel: a picture. Returns the notebook."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    return notebook
+
+
+def _glossary():
+    """The glossary as it stands at the end of a page, with a place to link to for each word."""
+    text = paths.GLOSSARY.read_text(encoding="utf-8")
+    places = re.sub(
+        r"(?m)^## (.+)$",
+        lambda word: f'<a id="glossary-{word[1].replace(" ", "-")}"></a>\n\n### {word[1]}',
+        text,
+    )
+    return f'<a id="glossary"></a>\n\n{places}'
+
+
+def _linked_within_the_page(text, present):
+    """Markdown with its links between files turned into links within the page.
+
+    present: stems of the notebooks that are on the page; a link to another one becomes its text.
+    """
+
+    def notebook(link):
+        return f"[{link[1]}](#{link[2]})" if link[2] in present else link[1]
+
+    text = re.sub(r"\[([^\]]*)\]\((\d\d_\w+)\.ipynb\)", notebook, text)
+    text = re.sub(r"\]\(glossary\.md(?:#([a-z-]+))?\)", _glossary_link, text)
+    return re.sub(r"\]\((?:\.\./)?README\.md\)", "](#contents)", text)
+
+
+def _glossary_link(link):
+    return f"](#glossary-{link[1]})" if link[1] else "](#glossary)"
 
 
 def tagged_source(notebook, tag):

@@ -78,13 +78,16 @@ def build(
     optimize="-O2",
     inferences_per_cycle=100,
     cycles=None,
+    sources=None,
 ):
     """Compile the firmware and put its images in place. Returns an Image.
 
     board: one of BOARDS; 'host' makes a program for this computer. engine: 'compact' or 'tflm'.
     toolchain: 'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file; None
     takes what notebook 06 wrote, or else the model that comes with the project. cycles: turns of
-    the sine; 0 runs for ever, and so does None on a real board. Elsewhere None is 2.
+    the sine; 0 runs for ever, and so does None on a real board. Elsewhere None is 2. sources:
+    folder of another copy of the firmware. Its model/model.cc is compiled as it stands; its images
+    are named after the folder and leave the others alone.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     toolchain = toolchain or "zig"
@@ -95,13 +98,20 @@ def build(
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
     tools = programs(toolchain)
     tflm_root = _tflm_root() if engine == "tflm" else None
-    folder = paths.FIRMWARE_BUILD_DIR / f"{board}-{engine}-{toolchain}"
-    content = model_bytes(model)
-    source = _model_source(model, content, folder, board, engine)
+    name = f"{board}-{engine}-{toolchain}"
+    if sources is None:
+        content = model_bytes(model)
+        folder = paths.FIRMWARE_BUILD_DIR / name
+        source = _model_source(model, content, folder, board, engine)
+    else:
+        content = None
+        name = f"{Path(sources).name}-{name}"
+        folder = paths.FIRMWARE_BUILD_DIR / name
+        source = Path(sources) / "model" / "model.cc"
     settings = {
         "MODEL_CC": source.as_posix(),
         "ENGINE": engine,
-        "ENGINE_FLOAT32": "ON" if _may_be_float32(content) else "OFF",
+        "ENGINE_FLOAT32": "ON" if content is None or _may_be_float32(content) else "OFF",
         "OPTIMIZE": optimize,
         "INFERENCES_PER_CYCLE": inferences_per_cycle,
         "CYCLES": cycles,
@@ -111,11 +121,11 @@ def build(
         settings["ZIG"] = tools["zig"].as_posix()
     if tflm_root:
         settings["TFLM_ROOT"] = tflm_root.as_posix()
-    _compile(tools["cmake"], preset, folder, settings)
-    if board in boards.REAL:
+    _compile(tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR))
+    if content and board in boards.REAL:
         image = Elf(folder / "wave.elf")
         preflight.check_arena(content, image, boards.find(board), engine)
-    return _put_in_place(folder, board, engine, toolchain)
+    return _put_in_place(name, folder, board, engine, toolchain)
 
 
 def sizes(image):
@@ -296,10 +306,10 @@ def _may_be_float32(content):
 # ---- The build
 
 
-def _compile(cmake, preset, folder, settings):
+def _compile(cmake, preset, folder, settings, sources):
     """Configure (if anything changed) and build in `folder`."""
     definitions = [f"-D{name}={value}" for name, value in settings.items()]
-    where = ["-S", str(paths.FIRMWARE_DIR), "-B", str(folder)]
+    where = ["-S", str(sources), "-B", str(folder)]
     configure = [str(cmake), "--fresh", "--preset", preset, *where, *definitions]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -308,9 +318,9 @@ def _compile(cmake, preset, folder, settings):
         done = stamp.read_text(encoding="utf-8") if stamp.is_file() else ""
         if done != "\n".join(configure) or not (folder / "build.ninja").is_file():
             stamp.unlink(missing_ok=True)
-            _step(configure, folder)
+            _step(configure, folder, sources)
             paths.write(stamp, "\n".join(configure))
-        _step([str(cmake), "--build", str(folder)], folder)
+        _step([str(cmake), "--build", str(folder)], folder, sources)
     except OSError as error:
         if isinstance(error, WorkshopError):
             raise
@@ -320,7 +330,7 @@ def _compile(cmake, preset, folder, settings):
         ) from error
 
 
-def _step(command, folder):
+def _step(command, folder, sources):
     """Run one program of the build and add what it says to the log."""
     cache = str(paths.FIRMWARE_BUILD_DIR / "zig-cache")
     environment = {
@@ -331,7 +341,7 @@ def _step(command, folder):
     try:
         result = subprocess.run(
             command,
-            cwd=paths.FIRMWARE_DIR,
+            cwd=sources,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -394,11 +404,10 @@ def _first_error(said):
     return lines[-1].rstrip(".") if lines else "the compiler said nothing"
 
 
-def _put_in_place(folder, board, engine, toolchain):
+def _put_in_place(name, folder, board, engine, toolchain):
     """Copy the programs out of the build's folder, with the files for the board's drive if it has
     one; all or none."""
     suffix = _EXE if board == "host" else ".elf"
-    name = f"{board}-{engine}-{toolchain}"
     placed = [paths.FIRMWARE_IMAGES_DIR / f"{name}-{program}{suffix}" for program in PROGRAMS]
     with ExitStack() as stack:
         for program, image in zip(PROGRAMS, placed, strict=True):

@@ -14,6 +14,7 @@ from workshop_utils.errors import MissingArtifact, WorkshopError
 
 PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS_DIR = PROJECT / "notebooks"
+GLOSSARY = NOTEBOOKS_DIR / "glossary.md"
 FIRMWARE_DIR = PROJECT / "firmware"
 FIRMWARE_REFERENCE_MODEL = FIRMWARE_DIR / "model" / "reference" / "model.cc"
 REFERENCE_DIR = PROJECT / "workshop_utils" / "reference"

@@ -5,6 +5,8 @@ markers differ as well, for prints in grey. Sizes are chosen to be read from the
 Introduced in notebook 02.
 """
 
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -42,12 +44,35 @@ def new_axes(title, xlabel, ylabel, columns=1):
     # display of pictures on, and leaving a context would switch that off again.
     size = WIDE if columns == 1 else DOUBLE
     figure = plt.figure(figsize=size, dpi=DPI, layout="constrained")
+    _show_small_pictures()
     with plt.rc_context(STYLE):
         row = figure.subplots(1, columns, squeeze=False)[0]
     for axes in row:
         axes.set_title(title, fontsize=STYLE["axes.titlesize"])
         axes.set(xlabel=xlabel, ylabel=ylabel)
     return row[0] if columns == 1 else row
+
+
+def png(figure):
+    """A figure as a PNG file, bytes, with a palette: a third of the usual size.
+
+    Notebooks keep every picture that they show, and some are mailed around.
+    """
+    from PIL import Image
+
+    full, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png")
+    Image.open(full).convert("RGB").quantize(128).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def _show_small_pictures():
+    """Have a notebook's kernel show figures by way of `png`."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if getattr(shell, "kernel", None) is not None:
+        shell.display_formatter.formatters["image/png"].for_type(plt.Figure, png)
 
 
 def radians(axes):

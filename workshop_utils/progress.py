@@ -14,6 +14,7 @@ class Progress(tqdm):
 
     def __init__(self, total, unit, disable=False):
         self._handle = _display_handle() if not disable else None
+        self._first = None  # when the first steps were done, and how many: they include a warm-up
         bar = "{desc}{percentage:3.0f}% |{bar}| {n_fmt} of {total_fmt} " + unit
         super().__init__(
             total=total,
@@ -23,7 +24,7 @@ class Progress(tqdm):
             ncols=100,
             miniters=1,
             mininterval=0,
-            bar_format=bar + "{postfix}, {remaining} left",
+            bar_format=bar + "{postfix}",
         )
 
     def display(self, msg=None, pos=None):
@@ -34,16 +35,32 @@ class Progress(tqdm):
             self._handle.update({"text/plain": str(self)}, raw=True)
 
     def advance(self, steps, **figures):
-        """Move on by `steps` and show the figures, four digits after the point."""
-        text = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        self.set_postfix_str(text, refresh=False)
+        """Move on by `steps`; show the figures, four digits after the point, and the time left.
+
+        At the end there is one line: how far it got and the last figures.
+        """
+        if self.disable:
+            return
+        done = self.n + steps
+        text = [f"{name} {value:.4f}" for name, value in figures.items()]
+        self.set_postfix_str(", ".join([*text, *self._time_left(done)]), refresh=False)
         self.update(steps)
 
-    def close(self):
-        """Leave one line: how far it got and the last figures, no clock that ends at zero."""
-        if not self.disable:
-            self.bar_format = self.bar_format.replace(", {remaining} left", "")
-        super().close()
+    def _time_left(self, done):
+        """A list of one text such as '12 s left'; empty as long as nobody can know, and at the end.
+
+        The first steps are left out of the estimate, since code is compiled during them.
+        """
+        now = self._time()
+        if self._first is None:
+            self._first = now, done
+            return []
+        began, before = self._first
+        if done >= self.total:
+            return []
+        seconds = round((now - began) / (done - before) * (self.total - done))
+        minutes, rest = divmod(max(1, seconds), 60)
+        return [f"{minutes} min {rest:02} s left" if minutes else f"{rest} s left"]
 
 
 def _display_handle():

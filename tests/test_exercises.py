@@ -1,0 +1,118 @@
+"""Every way to answer that the checks know: what is right, and what hint a mistake gets."""
+
+import numpy as np
+import pytest
+
+from workshop_utils import data, exercises
+from workshop_utils.exercises import NOT_YET, RIGHT, YOUR_TURN
+
+DATASET = data.split(*data.make(1000, 0.1, seed=1))
+X, Y = DATASET.x_test, DATASET.y_test
+LOSS = [1.0, 0.5, 0.3, 0.2, 0.105, 0.102, 0.1, 0.15, 0.104]  # 5 is right
+SCALE = 0.0244
+NONSENSE = ["many", [], [1, 2, 3], np.nan, object(), {}, [[1], [2, 3]], True]
+
+
+def errors(cut, x=X):
+    q = np.clip(cut(x / SCALE) - 128, -128, 127)
+    return ((q + 128) * SCALE - x) / SCALE
+
+
+CASES = [
+    (exercises.perfect_prediction, (X, Y), [
+        (None, YOUR_TURN, "None"),
+        (np.sin(X), RIGHT, "floor"),
+        (np.sin(X.astype(np.float64)).tolist(), RIGHT, ""),
+        (np.sin(DATASET.x_train), NOT_YET, "Which x"),
+        (0.5, NOT_YET, "200 samples"),
+        (Y, NOT_YET, "noise"),
+        (np.sin(np.radians(X)), NOT_YET, "radians"),
+        (np.cos(X), NOT_YET, "section 1"),
+    ]),
+    (exercises.places_of_kinks, (DATASET.x_train,), [
+        (np.zeros(8), YOUR_TURN, "zeros"),
+        (2 * np.pi * (np.arange(8) + 0.5) / 8, RIGHT, "no neuron is dead"),
+        (np.linspace(0.1, 6.1, 8), RIGHT, ""),
+        ([0.5, 1, 2, 3, 4, 5, 5.5, 6], RIGHT, ""),
+        (np.linspace(0, 6, 8), NOT_YET, "1 of your places"),
+        (np.linspace(0, 360, 8), NOT_YET, "beyond an edge"),
+        (np.full(8, 3.0), NOT_YET, "quarter of the range"),
+        (np.linspace(0.1, 3, 8), NOT_YET, "quarter of the range"),
+        (np.linspace(1, 6, 7), NOT_YET, "eight"),
+    ]),
+    (exercises.first_good_epoch, (LOSS,), [
+        (None, YOUR_TURN, "None"),
+        (5, RIGHT, "epoch 5 of 9"),
+        (np.int64(5), RIGHT, ""),
+        (4, NOT_YET, "counts from 0"),
+        (7, NOT_YET, "the best epoch"),
+        (6, NOT_YET, "an earlier one"),
+        (2, NOT_YET, "400% above"),
+        (8, NOT_YET, "50% above"),
+        (0.105, NOT_YET, "a loss"),
+        (0, NOT_YET, "epochs 1 to 9"),
+        (10, NOT_YET, "epochs 1 to 9"),
+    ]),
+    (exercises.cut_off, (X, SCALE), [
+        (errors(np.round), YOUR_TURN, "still rounds"),
+        (errors(np.floor), RIGHT, "too small"),
+        (errors(np.trunc), RIGHT, ""),
+        (errors(np.ceil), NOT_YET, "rounds up"),
+        (errors(lambda q: q), NOT_YET, "something else"),
+        (errors(np.floor, X[:5]), NOT_YET, "one error"),
+    ]),
+    (exercises.network_bytes, (), [
+        (None, YOUR_TURN, "None"),
+        (420, RIGHT, "describes"),
+        (288, NOT_YET, "biases are missing"),
+        (132, NOT_YET, "weights are missing"),
+        (33, NOT_YET, "counted"),
+        (321, NOT_YET, "How many bytes does a bias"),
+        (1284, NOT_YET, "float model"),
+        (1185, NOT_YET, "other way round"),
+        (100, NOT_YET, "too few"),
+        (2736, NOT_YET, "too many"),
+    ]),
+    (exercises.factor_of_mistake, (0.0244, 0.0081), [
+        (None, YOUR_TURN, "None"),
+        (0.0244 / 0.0081, RIGHT, "scale of the input"),
+        (0.0081 / 0.0244, NOT_YET, "round"),
+        (3, NOT_YET, "exactly"),
+        (7, NOT_YET, "largest y"),
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "arguments", "answer", "verdict", "words"),
+    [(check, given, *case) for check, given, cases in CASES for case in cases],
+)
+def test_a_check(check, arguments, answer, verdict, words):
+    said = check(answer, *arguments)
+    assert said.startswith(verdict) and words in said
+
+
+@pytest.mark.parametrize(("check", "arguments"), [case[:2] for case in CASES])
+@pytest.mark.parametrize("answer", NONSENSE, ids=repr)
+def test_nonsense_gets_a_hint_and_not_a_traceback(check, arguments, answer):
+    assert check(answer, *arguments).startswith(NOT_YET)
+
+
+@pytest.mark.parametrize(("check", "arguments", "cases"), CASES)
+def test_no_hint_gives_the_answer_away(check, arguments, cases):
+    """The right number stands in no sentence about a wrong one."""
+    numbers = {exercises.first_good_epoch: "epoch 5 ", exercises.network_bytes: "420"}
+    for answer, verdict, _ in cases:
+        if verdict != RIGHT and check in numbers:
+            assert numbers[check] not in check(answer, *arguments)
+
+
+def test_every_seed_and_noise_gets_the_same_verdicts():
+    for seed in range(20):
+        dataset = data.split(*data.make(200, 0.3, seed))
+        x, y = dataset.x_test, dataset.y_test
+        assert exercises.perfect_prediction(np.sin(x), x, y).startswith(RIGHT)
+        places = 2 * np.pi * (np.arange(8) + 0.5) / 8
+        assert exercises.places_of_kinks(places, dataset.x_train).startswith(RIGHT)
+        assert exercises.cut_off(errors(np.floor, x), x, SCALE).startswith(RIGHT)
+        assert exercises.cut_off(errors(np.round, x), x, SCALE).startswith(YOUR_TURN)
