@@ -92,6 +92,12 @@ def examine(deep=False):
     }
 
 
+def check_parameters(deep):
+    """Raise WorkshopError, naming DEEP, unless `examine` can work with it."""
+    if not isinstance(deep, bool):
+        raise WorkshopError(f"DEEP is {deep!r}, but must be True or False.")
+
+
 def table(found=None):
     """The checks as a pandas DataFrame for a notebook: a row per check, advice where there is any.
 
