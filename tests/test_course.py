@@ -155,7 +155,7 @@ def test_a_kernel_that_dies_is_one_sentence(small_course, tmp_path):
     [
         (["--only", "9"], "There is no notebook 9"),
         (["--from", "2", "--only", "3"], "Give --from or --only, not both."),
-        (["-p", "EPOCH", "5"], "There is no parameter EPOCH; these notebooks have: BATCH_SIZE"),
+        (["-p", "EPOCH", "5"], "There is no parameter EPOCH; these notebooks have: ARENA_BYTES, BATCH_SIZE"),
         (["-p", "EPOCHS", "five"], "EPOCHS must be a whole number"),
         (["--only", "2", "-p", "EPOCHS", "5"], "There is no parameter EPOCHS"),
     ],
