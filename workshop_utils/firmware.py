@@ -78,13 +78,15 @@ def build(
     optimize="-O2",
     inferences_per_cycle=100,
     cycles=2,
+    home=None,
 ):
     """Compile the firmware and put its images in place. Returns an Image.
 
     board: 'emulator' or 'host' (a program for this computer). engine: 'compact' or 'tflm'.
     toolchain: 'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file; None
     takes what notebook 06 wrote, or else the model that comes with the project. cycles: turns of
-    the sine; 0 runs for ever.
+    the sine; 0 runs for ever. home: the folder to build in; None takes WORKSHOP_HOME's. Two builds
+    at a time need two folders.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     toolchain = toolchain or "zig"
@@ -93,7 +95,7 @@ def build(
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
     tools = _tools(toolchain)
     tflm_root = _tflm_root() if engine == "tflm" else None
-    folder = paths.FIRMWARE_BUILD_DIR / f"{board}-{engine}-{toolchain}"
+    folder = paths.under(home, paths.FIRMWARE_BUILD_DIR) / f"{board}-{engine}-{toolchain}"
     source = _model_source(model, folder, math.inf if board == "host" else FLASH_BYTES)
     settings = {
         "MODEL_CC": source.as_posix(),
@@ -108,7 +110,8 @@ def build(
     if tflm_root:
         settings["TFLM_ROOT"] = tflm_root.as_posix()
     _compile(tools["cmake"], preset, folder, settings)
-    return _put_in_place(folder, board, engine, toolchain)
+    images = paths.under(home, paths.FIRMWARE_IMAGES_DIR)
+    return _put_in_place(folder, images, board, engine, toolchain)
 
 
 def sizes(image):
@@ -289,7 +292,7 @@ def _compile(cmake, preset, folder, settings):
 
 def _step(command, folder):
     """Run one program of the build and add what it says to the log."""
-    cache = str(paths.FIRMWARE_BUILD_DIR / "zig-cache")
+    cache = str(folder.parent / "zig-cache")
     environment = {
         name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)
     }
@@ -361,11 +364,11 @@ def _first_error(said):
     return lines[-1].rstrip(".") if lines else "the compiler said nothing"
 
 
-def _put_in_place(folder, board, engine, toolchain):
+def _put_in_place(folder, target, board, engine, toolchain):
     """Copy the programs out of the build's folder, both or none."""
     suffix = _EXE if board == "host" else ".elf"
     name = f"{board}-{engine}-{toolchain}"
-    images = [paths.FIRMWARE_IMAGES_DIR / f"{name}-{program}{suffix}" for program in PROGRAMS]
+    images = [target / f"{name}-{program}{suffix}" for program in PROGRAMS]
     with ExitStack() as stack:
         for program, image in zip(PROGRAMS, images, strict=True):
             temporary = stack.enter_context(paths.replacing(image))

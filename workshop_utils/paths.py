@@ -47,6 +47,11 @@ def shown(path):
     return path.relative_to(HOME).as_posix() if path.is_relative_to(HOME) else str(path)
 
 
+def under(home, path):
+    """Where `path` would lie if `home` were the root. None stands for the root itself."""
+    return Path(path) if home is None else Path(home) / Path(path).relative_to(HOME)
+
+
 def require(path):
     """Return `path` if the file is there.
 
