@@ -96,8 +96,8 @@ def _train(values, home):
         validation_data=(dataset.x_validate, dataset.y_validate),
         verbose=False,
     )
-    training.save(model, history, paths.under(home, paths.MODEL_TF))
-    return dataset, model
+    saved = training.save(model, history, paths.under(home, paths.MODEL_TF))
+    return dataset, training.load_model(saved)
 
 
 def _convert(tf, model, x_train, values):
@@ -165,5 +165,5 @@ def files(home):
 def put(home, content):
     """Make `home` hold the files that `files` returned and nothing else."""
     shutil.rmtree(home, ignore_errors=True)
-    for name, data_ in content.items():
-        paths.write(Path(home) / name, data_)
+    for name, file in content.items():
+        paths.write(Path(home) / name, file)
