@@ -19,6 +19,7 @@ What is not named keeps the notebooks' own value.
 import itertools
 import math
 import random
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -224,10 +225,8 @@ def _typed(name, value, default):
     """The value in the type of the default, or WorkshopError."""
     wanted = type(default)
     if wanted is float and isinstance(value, str):  # YAML takes 1e-3 for text
-        try:
+        with suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
