@@ -212,10 +212,10 @@ def execute(notebook, copy, values, kernel, bar=None):
     return failure
 
 
-def render(executed, page):
+def render(executed, page, title="The course, as this run executed it"):
     """One HTML page of executed notebooks that needs nothing from the network, contents on top.
 
-    executed: paths of notebooks. page: where to write it. Returns that path.
+    executed: paths of notebooks. page: where to write it. title: its heading. Returns that path.
     """
     import nbformat
     from jinja2 import DictLoader
@@ -223,7 +223,7 @@ def render(executed, page):
 
     loaded = [(path.stem, nbformat.read(path, as_version=4)) for path in executed]
     contents = "\n".join(f"- [{name}](#{name})" for name, _ in loaded)
-    head = f'<a id="contents"></a>\n\n# The course, as this run executed it\n\n{contents}'
+    head = f'<a id="contents"></a>\n\n# {title}\n\n{contents}'
     whole = nbformat.v4.new_notebook(metadata=loaded[0][1].metadata)
     whole.cells = [nbformat.v4.new_markdown_cell(head)]
     for name, notebook in loaded:

@@ -28,13 +28,13 @@ PATIENCE = 60  # seconds to wait for a scheduler or for a first worker
 _LAST = ["seconds", "attempts", "worker", "error"]
 
 
-def execute(plan, output, workers=None, scheduler=None, resume=False, say=print):
+def execute(plan, output, workers=None, scheduler=None, resume=False, say=print, task=None):
     """Do the runs of a Plan. Returns the rows of the table, a dict each.
 
     output: folder for table and artifacts. workers: how many processes on this machine; None takes
     a core each. scheduler: address of a Dask scheduler to use instead. resume: go on with what an
     interrupted sweep has left undone; runs that failed are tried again. say: called with each line
-    of progress.
+    of progress. task: what a worker does with a run's parameters, in place of the course's path.
     Raises WorkshopError if the folder holds results and `resume` is not set, if they belong to
     other runs, and if the scheduler cannot be reached or is lost. KeyboardInterrupt goes through,
     and what has ended by then is in the table.
@@ -48,7 +48,7 @@ def execute(plan, output, workers=None, scheduler=None, resume=False, say=print)
             say(f"{len(rows)} of {len(plan.runs)} runs are done already")
         if todo:
             with _client(output, min(workers or _cores(), len(todo)), scheduler) as client:
-                _work(client, plan, output, rows, todo, say)
+                _work(client, task or full_path, plan, output, rows, todo, say)
     return [rows[number] for number in sorted(rows)]
 
 
@@ -160,7 +160,7 @@ def dask_setup(worker):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _work(client, plan, output, rows, todo, say):
+def _work(client, task, plan, output, rows, todo, say):
     """Hand out the runs, take in what comes back, until there is nothing left to do."""
     from distributed import wait
 
@@ -171,7 +171,7 @@ def _work(client, plan, output, rows, todo, say):
         free = _workers(client) - len(at_work)
         for number in [waiting.pop() for _ in range(min(free, len(waiting)))]:
             key = f"workshop-run-{number}-{attempts[number]}-{time.time_ns()}"
-            future = client.submit(_task, plan.runs[number - 1], key=key, pure=False)
+            future = client.submit(task, plan.runs[number - 1], key=key, pure=False)
             at_work[future] = number
         if not at_work:
             _wait_for_a_worker(client)
@@ -237,8 +237,8 @@ def _outcome(future):
     return None, text if isinstance(error, WorkshopError) else f"{type(error).__name__}: {text}", 1
 
 
-def _task(values):
-    """One run on a worker. Returns the metrics and 'files', 'seconds' and 'worker'."""
+def full_path(values):
+    """One run, called on a worker. Returns the metrics and 'files', 'seconds' and 'worker'."""
     from distributed import get_worker
 
     from workshop_utils import sweep_run

@@ -135,7 +135,8 @@ def _errors(model, tflite, dataset):
 
 
 def _mean_square(difference):
-    return float(np.mean(np.square(difference, dtype=np.float64)))
+    mean = float(np.mean(np.square(difference, dtype=np.float64)))
+    return float(f"{mean:.6g}")  # as many digits as a table of many rows should have
 
 
 def _costs(tflite, tflite_path, runtime, workplace):
