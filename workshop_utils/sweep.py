@@ -256,12 +256,14 @@ class _Progress:
     """A line per run, with the time that is left if the others take as long."""
 
     def __init__(self, total, done, say):
-        self.total, self.done, self.say = total, done, say
-        self.started, self.here = time.monotonic(), 0
+        self.total, self.done, self.say, self.ends = total, done, say, [time.monotonic()]
 
     def show(self, row, varied):
-        self.done, self.here = self.done + 1, self.here + 1
-        seconds = (time.monotonic() - self.started) / self.here * (self.total - self.done)
+        self.done += 1
+        self.ends.append(time.monotonic())
+        # A worker's first run takes longer than the others: leave the start out when possible.
+        ends = self.ends[3:] if len(self.ends) > 6 else self.ends
+        seconds = (ends[-1] - ends[0]) / (len(ends) - 1) * (self.total - self.done)
         left = f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
         what = " ".join(f"{name} {value}" for name, value in varied.items())
         if row["status"] == "ok":
