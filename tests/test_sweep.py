@@ -227,61 +227,72 @@ def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
             sweep.execute(grid(SEED=[1, 2]), tmp_path / "sweep", scheduler=address, resume=True)
 
 
-def workshop(*arguments, **options):
-    command = [sys.executable, "-m", "workshop_utils.cli", "sweep", *map(str, arguments)]
+def workshop(*arguments, quick=False, **options):
+    """Start `workshop sweep`; quick: with a run that only sleeps a little."""
+    quickly = (
+        "from workshop_utils import sweep; import sweep_tasks; sweep.full_path = sweep_tasks.well"
+    )
+    command = f"{quickly if quick else ''}\nfrom workshop_utils.cli import main; main()"
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        [sys.executable, "-c", command, "sweep", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
     )
 
 
-def test_interrupted_resumed_and_reported(tmp_path):
-    """The real thing: Ctrl-C after the first row, --resume, and the report of all of it."""
+def test_ctrl_c_and_resume(tmp_path, monkeypatch):
+    monkeypatch.setenv(sweep_tasks.LOG, str(tmp_path / "log"))
     spec, folder = tmp_path / "spec.yml", tmp_path / "sweep"
-    spec.write_text(
-        "mode: grid\nparameters: {SEED: [1, 2], NOISE: [0, 0.1], NEURONS: 2, EPOCHS: 3}"
-    )
-    # As a terminal does it, Ctrl-C reaches workers and compilers too.
-    started = workshop(spec, "--output", folder, "--workers", 1, start_new_session=True)
+    spec.write_text("mode: grid\nparameters: {SEED: {min: 1, max: 100}}")
+    # As a terminal does it, Ctrl-C reaches workers and what they started, too.
+    started = workshop(spec, "--output", folder, quick=True, start_new_session=True)
     for line in started.stdout:
-        if line.startswith("["):
+        if line.startswith("[ "):
             break
     os.killpg(started.pid, signal.SIGINT)
     _, said = started.communicate(timeout=60)
-    assert (started.returncode, said) == (
-        130,
-        "Stopped. What has ended is in the table; --resume goes on.\n",
-    )
-    done = rows_by_run(folder)
-    assert 1 <= len(done) < 4
+    sentence = "Stopped. What has ended is in the table; --resume goes on.\n"
+    assert (started.returncode, said) == (130, sentence)
+    done = rows_by_seed(folder)
+    assert 1 <= len(done) < 100
+    before = sweep_tasks.calls()
 
-    resumed = workshop(spec, "--output", folder, "--resume", "--workers", 1)
+    resumed = workshop(spec, "--output", folder, "--resume", quick=True)
     printed, said = resumed.communicate(timeout=200)
-    assert resumed.returncode == 0, said
-    assert f"{len(done)} of 4 runs are done already" in printed
-    rows = rows_by_run(folder)
-    assert list(rows) == ["1", "2", "3", "4"]
-    assert all(rows[number] == row for number, row in done.items())
-    sizes = [len(path.read_bytes()) for path in folder.glob("runs/*/models/model.tflite")]
-    assert sizes == [int(row["model_bytes"]) for row in rows.values()]
+    assert (resumed.returncode, said) == (0, "")
+    assert f"{len(done)} of 100 runs are done already" in printed
+    rows = rows_by_seed(folder)
+    assert set(rows) == set(range(1, 101))
+    assert all(rows[seed] == row for seed, row in done.items())
+    again = sweep_tasks.calls()[len(before) :]
+    assert sorted(again) == sorted(set(rows) - set(done)), "What was done is not done again."
+
+
+def test_the_full_path_and_its_report(tmp_path):
+    spec, folder = tmp_path / "spec.yml", tmp_path / "sweep"
+    text = "mode: grid\nparameters: {SEED: [1, 2], NOISE: [0, 0.1], NEURONS: 2, EPOCHS: 3}"
+    spec.write_text(text)
+    started = workshop(spec, "--output", folder, "--workers", 1)
+    printed, said = started.communicate(timeout=300)
+    assert (started.returncode, said) == (0, ""), said
+    assert "4 runs ended well, 0 failed" in printed
+    _, rows = sweep.read(folder)
+    assert [row["status"] for row in rows] == ["ok"] * 4
+    sizes = [path.stat().st_size for path in sorted(folder.glob("runs/*/models/model.tflite"))]
+    assert sizes == [int(row["model_bytes"]) for row in rows]
 
     reported = workshop("report", folder)
     _, said = reported.communicate(timeout=200)
     assert (reported.returncode, said) == (0, "")
     notebook = nbformat.read(folder / "report.ipynb", 4)
-    pictures = [
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    ]
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 4, "Two fronts, seeds, noise; the width does not differ."
-    page = (folder / "report.html").read_text()
-    assert page.count("data:image/png") == 4 and "<script src" not in page
-
-
-def rows_by_run(folder):
-    _, rows = sweep.read(folder)
-    return {row["run"]: row for row in rows}
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count('src="data:image/png') == 4 and "<script src" not in page
 
 
 # ---- What the table says

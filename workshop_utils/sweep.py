@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,8 +157,13 @@ def _client(output, workers, scheduler):
 
 
 def dask_setup(worker):
-    """Dask calls this in a worker of ours: Ctrl-C is meant for the process that started it."""
+    """Dask calls this in a worker of ours."""
+    from tqdm import tqdm
+
+    # Ctrl-C is meant for the process that started the worker, and that one ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # tqdm's own lock is the system's: Python would complain of it when a worker is killed.
+    tqdm.set_lock(threading.RLock())
 
 
 def _work(client, task, plan, output, rows, todo, say):
