@@ -48,13 +48,13 @@ def printed(path):
     )
 
 
-def test_the_course_has_six_notebooks():
-    assert list(course.notebooks()) == ["01", "02", "03", "04", "05", "06"]
+def test_the_notebooks_of_the_course():
+    assert list(course.notebooks()) == ["01", "02", "03", "04", "05", "06", "08"]
 
 
 @pytest.mark.parametrize(
     ("first", "only", "expected"),
-    [(None, None, 6), ("1", None, 6), ("04", None, 3), (None, "5", 1), (None, "05", 1)],
+    [(None, None, 7), ("1", None, 7), ("04", None, 4), (None, "5", 1), (None, "05", 1)],
 )
 def test_select(first, only, expected):
     assert len(course.select(first, only)) == expected
@@ -69,7 +69,8 @@ def test_select_what_does_not_exist(number):
 def test_parameters_are_literals_with_the_courses_values():
     parameters = {number: course.parameters(path) for number, path in course.notebooks().items()}
     assert parameters["02"] == {"SEED": 1, "SAMPLES": 1000, "NOISE": 0.1}
-    assert parameters["03"] == parameters["04"] == {"SEED": 1, "EPOCHS": 500, "BATCH_SIZE": 64}
+    assert parameters["03"] == {"SEED": 1, "EPOCHS": 500, "BATCH_SIZE": 64}
+    assert parameters["04"] == parameters["03"] | {"NEURONS": 16}
     assert all(parameters.values()), "A notebook has no parameters."
 
 
@@ -231,7 +232,7 @@ def snapshot(folder):
 def test_papermill_with_other_parameters(changed_run):
     home, result, _ = changed_run
     assert result.returncode == 0, result.stderr
-    assert "[6/6] 06_microcontroller" in result.stdout
+    assert "[7/7] 08_how_small" in result.stdout
     output = home / "output"
     assert f"the page to read is {output / 'report.html'}" in result.stdout
     assert "120 samples" in printed(output / "02_dataset.ipynb")

@@ -243,7 +243,7 @@ def sweep_of_runs():
     metavar="DIR",
     help="Where the table and what the runs make go.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one a core).")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes (default: one a core).")
 @click.option("--scheduler", metavar="ADDRESS", help="Use the Dask scheduler at this address.")
 @click.option("--resume", is_flag=True, help="Go on with a sweep that was interrupted.")
 @click.option("--yes", is_flag=True, help="Do more than 500 runs.")

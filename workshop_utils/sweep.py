@@ -20,13 +20,20 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from workshop_utils import paths
-from workshop_utils.errors import MissingArtifact, WorkshopError
+from workshop_utils import paths, training
+from workshop_utils.errors import MissingArtifact, WorkshopError, check_whole_number
 
 PLAN, TABLE, RUNS, WORKERS = "sweep.json", "results.csv", "runs", ".workers"
 ATTEMPTS = 3
+MAX_WORKERS = 64  # on one machine
 PATIENCE = 60  # seconds to wait for a scheduler or for a first worker
 _LAST = ["seconds", "attempts", "worker", "error"]
+
+
+def check_parameters(epochs, seed, workers):
+    """Raise WorkshopError, naming EPOCHS, SEED or WORKERS, unless notebook 08 can use them."""
+    training.check_parameters(epochs, 1, seed)
+    check_whole_number("WORKERS", workers, 1, MAX_WORKERS)
 
 
 def execute(plan, output, workers=None, scheduler=None, resume=False, say=print, task=None):

@@ -9,7 +9,12 @@ import numpy as np
 from workshop_utils import plots
 
 SINE_ERROR = "Error to the sine (MSE)"
-COSTS = {"flash": "Flash (bytes)", "instructions": "Instructions per inference"}
+COLORS = (plots.VERMILION, plots.ORANGE, plots.GREEN, plots.BLACK)  # of a few curves
+COSTS = {
+    "flash": ("What flash buys", "Flash (bytes)"),
+    "instructions": ("What instructions buy", "Instructions per inference"),
+}
+MOST_NAMES = 24  # more numbers beside points than that cannot be read
 
 
 def pareto_front(cost, error):
@@ -30,14 +35,14 @@ def plot_front(table, groups, cost):
 
     groups: of `sweep_report.configurations`. cost: 'flash' or 'instructions'. Returns the Axes.
     """
-    axes = plots.new_axes(f"What {cost} buys", COSTS[cost], SINE_ERROR)
+    axes = plots.new_axes(*COSTS[cost], SINE_ERROR)
     axes.plot(table[cost], table["sine_error"], ".", color="0.7", label="A run", zorder=1)
     axes.plot(groups[cost], groups["sine_error"], "o", color=plots.BLUE, fillstyle="none",
               markersize=8, label="A configuration, median over seeds")  # fmt: skip
     front = groups[pareto_front(groups[cost], groups["sine_error"])].sort_values(cost)
     axes.plot(front[cost], front["sine_error"], "D-", color=plots.VERMILION, drawstyle="steps-post",
               markersize=6, label="Pareto front")  # fmt: skip
-    for _, row in front.iterrows():
+    for _, row in (groups if len(groups) <= MOST_NAMES else front).iterrows():
         at = (row[cost], row["sine_error"])
         axes.annotate(f"{row['NEURONS']}", at, (5, 5), textcoords="offset points", fontsize=12)
     axes.set_yscale("log")
