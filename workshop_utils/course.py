@@ -204,11 +204,11 @@ def execute(notebook, copy, values, kernel, bar=None):
     return failure
 
 
-def render(executed, page, record=None):
+def render(executed, page, record=None, title="The course, as this run executed it"):
     """One HTML page of executed notebooks that needs nothing from the network, summary on top.
 
     executed: paths of notebooks. page: where to write it. record: the content of the run's
-    run.json; without it there is no summary. Returns that path.
+    run.json; without it there is no summary. title: the page's heading. Returns that path.
     """
     import nbformat
     from jinja2 import DictLoader
@@ -217,7 +217,7 @@ def render(executed, page, record=None):
     loaded = [(path.stem, nbformat.read(path, as_version=4)) for path in executed]
     contents = "\n".join(f"- [{name}](#{name})" for name, _ in loaded)
     summary = report.summary(record) if record else ""
-    head = f'<a id="contents"></a>\n\n# The course, as this run executed it\n\n{summary}'
+    head = f'<a id="contents"></a>\n\n# {title}\n\n{summary}'
     head += f"\n\n## Contents\n\n{contents}"
     whole = nbformat.v4.new_notebook(metadata=loaded[0][1].metadata)
     whole.cells = [nbformat.v4.new_markdown_cell(head)]

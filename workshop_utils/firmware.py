@@ -64,6 +64,10 @@ class Image:
         return getattr(self, program).with_suffix(boards.find_real(self.board).suffix)
 
 
+_BUSY = "Another build is at work in {}; wait until it has ended."
+_BUSY_TIMEOUT = 300  # seconds
+
+
 def check_parameters(inferences_per_cycle, cycles):
     """Raise WorkshopError, naming the parameter, unless notebook 06 can show such a run."""
     check_whole_number("INFERENCES_PER_CYCLE", inferences_per_cycle, 1, 1000)
@@ -79,6 +83,7 @@ def build(
     inferences_per_cycle=100,
     cycles=None,
     sources=None,
+    home=None,
 ):
     """Compile the firmware and put its images in place. Returns an Image.
 
@@ -87,7 +92,8 @@ def build(
     takes what notebook 06 wrote, or else the model that comes with the project. cycles: turns of
     the sine; 0 runs for ever, and so does None on a real board. Elsewhere None is 2. sources:
     folder of another copy of the firmware. Its model/model.cc is compiled as it stands; its images
-    are named after the folder and leave the others alone.
+    are named after the folder and leave the others alone. home: the folder to build in; None takes
+    WORKSHOP_HOME's. Two builds at a time in one folder wait for one another.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     toolchain = toolchain or "zig"
@@ -99,33 +105,34 @@ def build(
     tools = programs(toolchain)
     tflm_root = _tflm_root() if engine == "tflm" else None
     name = f"{board}-{engine}-{toolchain}"
-    if sources is None:
-        content = model_bytes(model)
-        folder = paths.FIRMWARE_BUILD_DIR / name
-        source = _model_source(model, content, folder, board, engine)
-    else:
-        content = None
+    if sources is not None:
         name = f"{Path(sources).name}-{name}"
-        folder = paths.FIRMWARE_BUILD_DIR / name
-        source = Path(sources) / "model" / "model.cc"
-    settings = {
-        "MODEL_CC": source.as_posix(),
-        "ENGINE": engine,
-        "ENGINE_FLOAT32": "ON" if content is None or _may_be_float32(content) else "OFF",
-        "OPTIMIZE": optimize,
-        "INFERENCES_PER_CYCLE": inferences_per_cycle,
-        "CYCLES": cycles,
-        "CMAKE_MAKE_PROGRAM": tools["ninja"].as_posix(),
-    }
-    if "zig" in tools:
-        settings["ZIG"] = tools["zig"].as_posix()
-    if tflm_root:
-        settings["TFLM_ROOT"] = tflm_root.as_posix()
-    _compile(tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR))
-    if content and board in boards.REAL:
-        image = Elf(folder / "wave.elf")
-        preflight.check_arena(content, image, boards.find(board), engine)
-    return _put_in_place(name, folder, board, engine, toolchain)
+    folder = paths.under(home, paths.FIRMWARE_BUILD_DIR) / name
+    with paths.locked(folder.with_name(f"{name}.lock"), _BUSY.format(folder), _BUSY_TIMEOUT):
+        if sources is None:
+            content = model_bytes(model)
+            source = _model_source(model, content, folder, board, engine)
+        else:
+            content, source = None, Path(sources) / "model" / "model.cc"
+        settings = {
+            "MODEL_CC": source.as_posix(),
+            "ENGINE": engine,
+            "ENGINE_FLOAT32": "ON" if content is None or _may_be_float32(content) else "OFF",
+            "OPTIMIZE": optimize,
+            "INFERENCES_PER_CYCLE": inferences_per_cycle,
+            "CYCLES": cycles,
+            "CMAKE_MAKE_PROGRAM": tools["ninja"].as_posix(),
+        }
+        if "zig" in tools:
+            settings["ZIG"] = tools["zig"].as_posix()
+        if tflm_root:
+            settings["TFLM_ROOT"] = tflm_root.as_posix()
+        _compile(tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR))
+        if content and board in boards.REAL:
+            image = Elf(folder / "wave.elf")
+            preflight.check_arena(content, image, boards.find(board), engine)
+        target = paths.under(home, paths.FIRMWARE_IMAGES_DIR)
+        return _put_in_place(name, folder, target, board, engine, toolchain)
 
 
 def sizes(image):
@@ -332,7 +339,7 @@ def _compile(cmake, preset, folder, settings, sources):
 
 def _step(command, folder, sources):
     """Run one program of the build and add what it says to the log."""
-    cache = str(paths.FIRMWARE_BUILD_DIR / "zig-cache")
+    cache = str(folder.parent / "zig-cache")
     environment = {
         name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)
     }
@@ -404,11 +411,11 @@ def _first_error(said):
     return lines[-1].rstrip(".") if lines else "the compiler said nothing"
 
 
-def _put_in_place(name, folder, board, engine, toolchain):
+def _put_in_place(name, folder, target, board, engine, toolchain):
     """Copy the programs out of the build's folder, with the files for the board's drive if it has
     one; all or none."""
     suffix = _EXE if board == "host" else ".elf"
-    placed = [paths.FIRMWARE_IMAGES_DIR / f"{name}-{program}{suffix}" for program in PROGRAMS]
+    placed = [target / f"{name}-{program}{suffix}" for program in PROGRAMS]
     with ExitStack() as stack:
         for program, image in zip(PROGRAMS, placed, strict=True):
             temporary = stack.enter_context(paths.replacing(image))

@@ -50,6 +50,11 @@ def shown(path):
     return path.relative_to(HOME).as_posix() if path.is_relative_to(HOME) else str(path)
 
 
+def under(home, path):
+    """Where `path` would lie if `home` were the root. None stands for the root itself."""
+    return Path(path) if home is None else Path(home) / Path(path).relative_to(HOME)
+
+
 def require(path):
     """Return `path` if the file is there.
 
@@ -121,10 +126,11 @@ def write(path, content):
 
 
 @contextmanager
-def locked(path, busy):
+def locked(path, busy, timeout=0):
     """Hold the lock file `path` while the block runs; the system drops it when a process dies.
 
-    busy: the sentence of the WorkshopError that is raised when another process holds it.
+    busy: the sentence of the WorkshopError that is raised when another process holds it, and after
+    `timeout` seconds still does.
     Raises WorkshopError, too, when the file cannot be made (full disk, no permission).
     """
     import filelock
@@ -132,7 +138,7 @@ def locked(path, busy):
     lock = filelock.FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=timeout)
     except filelock.Timeout as error:
         raise WorkshopError(busy) from error
     except OSError as error:
