@@ -1,6 +1,7 @@
 """Every way to answer that the checks know: what is right, and what hint a mistake gets."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from workshop_utils import data, exercises
@@ -18,7 +19,17 @@ def errors(cut, x=X):
     return ((q + 128) * SCALE - x) / SCALE
 
 
+TABLE = pd.DataFrame({"NEURONS": [4, 8, 16], "sine_error": [0.01, 0.001, 0.0004],
+                      "instructions": [500, 600, 1200]})  # fmt: skip
 CASES = [
+    (exercises.good_enough, (TABLE,), [
+        (None, YOUR_TURN, "None"),
+        (TABLE[TABLE["sine_error"] <= 0.001], RIGHT, "of 2 that are good enough, 8 neurons"),
+        (TABLE, NOT_YET, "larger error"),
+        (TABLE[TABLE["sine_error"] < 0.001], NOT_YET, "other rows"),
+        (TABLE["sine_error"], NOT_YET, "at_course_noise[condition]"),
+        (8, NOT_YET, "rows of at_course_noise"),
+    ]),
     (exercises.perfect_prediction, (X, Y), [
         (None, YOUR_TURN, "None"),
         (np.sin(X), RIGHT, "floor"),

@@ -143,6 +143,24 @@ def factor_of_mistake(answer, input_scale, output_scale):
     return NOT_YET + "compare the largest y of the board with the largest y of the sine."
 
 
+def good_enough(answer, configurations):
+    """Notebook 08: the rows of `configurations` with a sine_error of at most 0.001. None: the stub.
+
+    configurations: DataFrame with the columns NEURONS, sine_error and instructions.
+    """
+    if answer is None:
+        return YOUR_TURN + "replace None by the rows whose sine_error is small enough."
+    if getattr(answer, "columns", None) is None or "sine_error" not in answer.columns:
+        return NOT_YET + "rows of at_course_noise are asked for: at_course_noise[condition]."
+    wanted = configurations[configurations["sine_error"] <= 0.001]
+    if (answer["sine_error"] > 0.001).any():
+        return NOT_YET + "some of these rows have a larger error. Look at their column sine_error."
+    if set(answer.index) != set(wanted.index):
+        return NOT_YET + "there are other rows of at_course_noise whose error is small enough."
+    quickest = wanted.loc[wanted["instructions"].idxmin(), "NEURONS"]
+    return RIGHT + f"of {len(wanted)} that are good enough, {quickest} neurons are the quickest."
+
+
 def _numbers(answer):
     """The answer as a float array; None if it is no array of finite numbers."""
     try:
