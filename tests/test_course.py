@@ -151,7 +151,10 @@ def test_a_kernel_that_dies_is_one_sentence(small_course, tmp_path):
     [
         (["--only", "9"], "There is no notebook 9"),
         (["--from", "2", "--only", "3"], "Give --from or --only, not both."),
-        (["-p", "EPOCH", "5"], "There is no parameter EPOCH; these notebooks have: ARENA_BYTES, BATCH_SIZE"),
+        (
+            ["-p", "EPOCH", "5"],
+            "There is no parameter EPOCH; these notebooks have: ARENA_BYTES, BATCH_SIZE",
+        ),
         (["-p", "EPOCHS", "five"], "EPOCHS must be a whole number"),
         (["--only", "2", "-p", "EPOCHS", "5"], "There is no parameter EPOCHS"),
     ],
@@ -247,6 +250,13 @@ def test_a_run_that_does_not_learn_says_so_and_why(changed_run):
     quantized = printed(output / "05_tensorflow_lite.ipynb")
     assert "the model draws a sine: False" in quantized
     assert "no conversion can mend that" in quantized
+
+
+def test_the_solutions_are_right_whatever_the_parameters_are(changed_run):
+    for path in sorted((changed_run[0] / "output").glob("*.ipynb"))[1:]:
+        checks = [line for line in printed(path).splitlines() if line.startswith("Your turn: ")]
+        assert len(checks) == 1, path.name
+        assert "\nRight: " in "\n" + printed(path), path.name
 
 
 def test_the_same_seed_makes_the_same_bytes(changed_run, tmp_path):
