@@ -32,17 +32,22 @@ log=''
 keep_log=no
 locked=no
 building=no
+wheelhouse='' # folder with all packages, to set up from without a network
 child='' # process group of the step that is running
 
 usage() {
     cat <<'USAGE'
-Usage: ./install.sh [--run | --test | --lab | --help] [arguments]
+Usage: ./install.sh [--run | --test | --lab | --download | --offline | --help] [arguments]
 
   (nothing)   set up the course in .venv; quick when nothing has changed
   --run       set up, then run the whole course; arguments go to "workshop run"
   --test      set up, then run the tests; arguments go to pytest
   --lab       set up, then open JupyterLab on the first notebook; arguments go to JupyterLab
+  --download [DIR]  set up, then put all packages for machines like this one into DIR
+  --offline [DIR]   set up from DIR, without a network
   --help      show this
+
+DIR is the folder "wheelhouse" beside this file unless you name another.
 
 It needs Python 3.10 to 3.13 and takes python3 or python3.13 ... python3.10, whichever fits first.
 To choose one: PYTHON=/path/to/python3.12 ./install.sh
@@ -101,17 +106,21 @@ no_venv_sentence() {
         " or python${python_version%.*}-venv for this very Python), then run ./install.sh again."
 }
 
+# A path as the caller means it, who may stand in another folder.
+from_caller() {
+    case $1 in
+        /* | [A-Za-z]:*) printf '%s' "$1" ;;
+        *) printf '%s' "$caller/$1" ;;
+    esac
+}
+
 find_python() {
     local candidate first='' without_venv='' advice
     advice="install one of Python 3.$OLDEST to 3.$NEWEST,"
     advice="$advice or name one: PYTHON=/path/to/python3.12 ./install.sh"
     if [ -n "${PYTHON:-}" ]; then
         python=$PYTHON
-        # A relative path is meant from where the caller stands.
-        case $python in
-            /* | [A-Za-z]:*) ;;
-            */*) python=$caller/$python ;;
-        esac
+        case $python in */*) python=$(from_caller "$python") ;; esac
         fits "$python" && return 0
         case $reason in
             *'venv module') die "PYTHON is set, but $(no_venv_sentence "$reason")" ;;
@@ -215,7 +224,7 @@ says() {
 explain() {
     local what=$1 rc=$2 text=$3 details='' last again='then run ./install.sh again'
     [ "$keep_log" = no ] || details=" (details: $log)"
-    local full hashes certificate network no_build denied
+    local full hashes certificate network no_build denied absent
     full='no space left|errno 28|os error (28|112|122)[^0-9]|not enough space|disk quota|disk full'
     hashes='not match the hash|hash mismatch'
     certificate='certificate_verify|certificate verify|invalid peer certificate|unknownissuer'
@@ -226,7 +235,12 @@ explain() {
     network="$network|request failed after|network connectivity"
     no_build='no wheels with a matching|source distribution or wheel for the current'
     denied='read-only file system|permission denied|access is denied|os error (13|30|5)[^0-9]'
-    if says "$full" "$text"; then
+    absent='no matching distribution|could not find a version|not found in the|no wheels with'
+    if [ -n "$wheelhouse" ] && says "$absent" "$text"; then
+        die "$wheelhouse lacks a package for Python $python_version on this machine: make it with" \
+            "./install.sh --download on a machine of the same kind:" \
+            "$(last_line "$text")$details"
+    elif says "$full" "$text"; then
         die "The disk became full while $what: make room (set-up takes about $DISK_MB MB, in" \
             "$project and in the cache of uv), $again$details."
     elif says "$hashes" "$text"; then
@@ -237,7 +251,8 @@ explain() {
             "PIP_CERT and SSL_CERT_FILE to its certificate file, $again$details."
     elif says "$network" "$text"; then
         die "No connection to the package index while $what: check the network (and the proxy," \
-            "PIP_INDEX_URL or UV_DEFAULT_INDEX, if you use them), $again$details."
+            "PIP_INDEX_URL or UV_DEFAULT_INDEX, if you use them), $again; without a network:" \
+            "./install.sh --offline DIR$details."
     elif says "$no_build" "$text"; then
         die "A package has no build for this machine: the course needs 64-bit Linux (x86 or Arm)," \
             "64-bit Windows, or a Mac with Apple silicon and a Python made for it:" \
@@ -443,7 +458,8 @@ share_pip_settings() {
 }
 
 build() {
-    local bin now free
+    local bin now free little='downloads about 20 MB'
+    local much="downloads about $DOWNLOAD_MB MB once; this takes some minutes"
     say "Setting up the course in $project/.venv with Python $python_version ($python)."
     free=$(df -Pk . 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }') || free=''
     if [ -n "$free" ] && [ "$free" -lt "$DISK_MB" ]; then
@@ -460,26 +476,41 @@ build() {
     step "making the virtual environment" "$python" -I -m venv "$project/.venv"
     bin=$(bin_dir)
 
-    say "2/3  uv, which installs the rest (downloads about 20 MB)"
+    if [ -n "$wheelhouse" ]; then
+        little="from $wheelhouse" much='from there; this takes some minutes'
+        set -- --no-index --find-links "$wheelhouse"
+    else
+        set --
+    fi
+
+    say "2/3  uv, which installs the rest ($little)"
     awk '{ sub(/\r$/, "") } /^uv==/ { on = 1 } on { print } on && !/\\$/ { exit }' \
         requirements.lock >"$work/uv.txt"
     [ -s "$work/uv.txt" ] || die "requirements.lock names no version of uv: restore that file."
     # PIP_USER: a user's setting that cannot apply inside a virtual environment.
     step "downloading uv" env PIP_USER=0 PIP_RETRIES="${PIP_RETRIES:-2}" \
         "$bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input \
-        --require-hashes --no-deps --only-binary :all: -r "$work/uv.txt"
+        --require-hashes --no-deps --only-binary :all: -r "$work/uv.txt" "$@"
 
-    say "3/3  TensorFlow, JupyterLab and the rest (downloads about $DOWNLOAD_MB MB once; this" \
-        "takes some minutes)"
-    share_pip_settings "$bin/python"
+    say "3/3  TensorFlow, JupyterLab and the rest ($much)"
+    if [ -n "$wheelhouse" ]; then
+        set -- "$@" --offline
+    else
+        share_pip_settings "$bin/python"
+    fi
     # A crowded classroom network is slow; the default timeout is short. And where the user's UV_
     # settings name another Python, this one is meant all the same.
     export UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-120}"
     unset UV_SYSTEM_PYTHON UV_PYTHON UV_BREAK_SYSTEM_PACKAGES
     step "downloading and installing the packages" "$bin/uv" pip install --color never \
-        --python "$bin/python" --require-hashes -r requirements.lock --compile-bytecode
+        --python "$bin/python" --require-hashes -r requirements.lock --compile-bytecode "$@"
     step "installing workshop_utils" "$bin/uv" pip install --color never \
-        --python "$bin/python" --no-deps --no-build-isolation -e .
+        --python "$bin/python" --no-deps --no-build-isolation "$@" -e .
+    if [ -d notebooks ]; then
+        # What "workshop reset" puts back where there is no git.
+        try "keeping a copy of the notebooks" mkdir .venv/pristine
+        try "keeping a copy of the notebooks" cp notebooks/*.ipynb .venv/pristine
+    fi
 
     now=$(fingerprint "$bin/python") || now=''
     [ -n "$now" ] || die "The new .venv does not work: $bin/python cannot be run."
@@ -532,6 +563,15 @@ start() {
             exec "$bin/workshop" run "$@"
             ;;
         --test) exec "$bin/python" -m pytest "$@" ;;
+        --download)
+            # uv made the lock and does without the upper bounds of "Requires-Python"; so must pip.
+            PIP_USER=0 "$bin/python" -I -m pip download --disable-pip-version-check --no-input \
+                --require-hashes --no-deps --only-binary :all: --ignore-requires-python \
+                -r requirements.lock -d "$1" ||
+                die "The packages in $1 are not complete (see above): run this again to go on."
+            echo "All packages for machines like this one are in $1. There, next:"
+            echo "  ./install.sh --offline DIR    where DIR is a copy of that folder"
+            ;;
         --lab) exec "$bin/python" -m jupyterlab --ServerApp.root_dir=. notebooks/01_setup.ipynb "$@" ;;
     esac
 }
@@ -539,7 +579,7 @@ start() {
 main() {
     local mode=${1:-} file
     case $mode in
-        '' | --run | --test | --lab) ;;
+        '' | --run | --test | --lab | --download | --offline) ;;
         -h | --help)
             usage
             exit 0
@@ -553,6 +593,17 @@ main() {
     caller=$PWD
     project=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
     cd -- "$project"
+    case $mode in
+        --download) set -- "$(from_caller "${1:-$project/wheelhouse}")" ;;
+        --offline)
+            wheelhouse=$(from_caller "${1:-$project/wheelhouse}")
+            mode=''
+            for file in "$wheelhouse"/uv-*.whl; do
+                [ -f "$file" ] || die "There are no packages in $wheelhouse: name the folder that" \
+                    "./install.sh --download has made on a machine like this one."
+            done
+            ;;
+    esac
     for file in pyproject.toml requirements.lock; do
         [ -f "$file" ] || die "$project/$file is missing: get a complete copy of the project."
     done

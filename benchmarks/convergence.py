@@ -20,7 +20,7 @@ def build(name, seed):
     """The compiled Keras model of notebook 03 or 04, made by running that notebook's cells."""
     notebook = course.notebooks()["03" if name == "small" else "04"]
     cells = course.tagged_source(notebook, "recipe")
-    scope = {"np": np, "SEED": seed}
+    scope = {"np": np, **course.parameters(notebook), "SEED": seed}
     for cell in cells[:1] if name == "plain" else cells:
         exec(compile(cell, str(notebook), "exec"), scope)
     return scope["small_model" if name == "small" else "model"]

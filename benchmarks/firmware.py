@@ -1,4 +1,4 @@
-"""What the firmware costs: flash, RAM and instructions per inference, for each compiler.
+"""What the firmware costs: flash, RAM and instructions per inference, by compiler and board.
 
     .venv/bin/python benchmarks/firmware.py [--model FILE.tflite]
 
@@ -12,28 +12,42 @@ import shutil
 import tempfile
 from pathlib import Path
 
-COLUMNS = ("engine", "compiler", "flash", "of it model", "RAM", "raw step", "with real numbers")
+COLUMNS = (
+    "board",
+    "engine",
+    "compiler",
+    "flash",
+    "of it model",
+    "RAM",
+    "raw step",
+    "with real numbers",
+)
 TFLM = (
-    ("TFLM", "gcc -O2", 27_600, 2_700, 2_900, 5_300, None),
-    ("TFLM", "gcc -Os", 24_400, 2_700, 2_900, 7_760, None),
+    ("emulator", "TFLM", "gcc -O2", 27_600, 2_700, 2_900, 5_300, None),
+    ("emulator", "TFLM", "gcc -Os", 24_400, 2_700, 2_900, 7_760, None),
 )
 NOTE = """\
 Flash and RAM in bytes; RAM is static data, arena and stack. Instructions per inference, the median
 of all 256 inputs: of the raw int8 step (engine::Invoke), and from radians to value
-(engine::Predict). Our flash includes application and start-up, TFLM's does not.
+(engine::Predict). Our flash includes application and start-up, TFLM's does not. The boards'
+images run in Unicorn, with the registers that workshop_utils/chips.py plays: microbit-v1 and pico
+on a Cortex-M0, which has neither FPU nor DSP instructions, the others on a Cortex-M4F.
 TFLM: reference kernels at commit 90b983c2b, error texts stripped, GCC 12.2, an arena of 2 kB, run
 in QEMU's mps2-an386; rounded."""
 
 
-def measure(toolchain, optimize, model):
+def measure(board, toolchain, optimize, model):
     """One row of the table for the compact engine."""
     from workshop_utils import emulator, firmware
 
-    image = firmware.build(toolchain=toolchain, optimize=optimize, model=model)
-    wave, sweep = emulator.run(image.wave), emulator.run(image.sweep)
+    image = firmware.build(
+        board=board, toolchain=toolchain, optimize=optimize, model=model, cycles=2
+    )
+    wave, sweep = (emulator.run(elf, board=board) for elf in (image.wave, image.sweep))
     taken = firmware.sizes(image.wave)
     memory = firmware.ram_bytes(taken) + wave.arena_used + wave.stack_bytes
     return (
+        board,
         "compact",
         f"{toolchain} {optimize}",
         firmware.flash_bytes(taken),
@@ -49,17 +63,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="a .tflite file")
     options = parser.parse_args()
+    from workshop_utils.chips import CHIPS
+
     with tempfile.TemporaryDirectory() as home:
         os.environ["WORKSHOP_HOME"] = home
         toolchains = ["zig"] + ["gcc"] * bool(shutil.which("arm-none-eabi-gcc"))
         rows = [
-            measure(toolchain, optimize, options.model)
+            measure(board, toolchain, optimize, options.model)
+            for board in CHIPS
             for toolchain in toolchains
-            for optimize in ("-O2", "-Os")
+            for optimize in (("-O2", "-Os") if board == "emulator" else ("-O2",))
         ]
     for row in (COLUMNS, *rows, *TFLM):
         cells = [f"{cell:,.0f}" if isinstance(cell, (int, float)) else cell or "-" for cell in row]
-        print(f"{cells[0]:<8} {cells[1]:<9}" + "".join(f"{cell:>18}" for cell in cells[2:]))
+        names = f"{cells[0]:<14}{cells[1]:<8} {cells[2]:<9}"
+        print(names + "".join(f"{cell:>18}" for cell in cells[3:]))
     print(NOTE)
     if len(toolchains) == 1:
         print("arm-none-eabi-gcc is not installed, so its rows are missing.")

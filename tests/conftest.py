@@ -24,6 +24,24 @@ def pytest_terminal_summary(terminalreporter):
 
 
 @pytest.fixture(scope="session")
+def home_with_cache(tmp_path_factory):
+    """A function that makes a folder to be WORKSHOP_HOME, with what Zig has compiled for others.
+
+    Zig's first build for a core takes half a minute, because it compiles its runtime too.
+    """
+    cache = tmp_path_factory.mktemp("zig-cache")
+
+    def make(home=None):
+        home = home or tmp_path_factory.mktemp("home")
+        build = home / "firmware" / "build"
+        build.mkdir(parents=True)
+        (build / "zig-cache").symlink_to(cache)
+        return home
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def dataset():
     """The course's default dataset."""
     from workshop_utils import data

@@ -1,4 +1,4 @@
-"""Run an image on QEMU's MPS2 AN386 board, the second opinion beside Unicorn. For tests only."""
+"""Run an image on one of QEMU's boards, the second opinion beside Unicorn. For tests only."""
 
 import queue
 import shutil
@@ -18,13 +18,14 @@ def require(*programs):
             pytest.skip(f"{program} is not installed")
 
 
-def run(image, timeout=20):
+def run(image, timeout=20, machine="mps2-an386"):
     """What the image prints, text, up to the line with which it ends.
 
-    timeout: seconds; after that the test fails. Only the process started here is ended.
+    machine: QEMU's name of the board. timeout: seconds; after that the test fails. Only the
+    process started here is ended.
     """
     require("qemu-system-arm")
-    command = ["qemu-system-arm", "-M", "mps2-an386", "-display", "none", "-monitor", "none"]
+    command = ["qemu-system-arm", "-M", machine, "-display", "none", "-monitor", "none"]
     process = subprocess.Popen(
         [*command, "-serial", "stdio", "-kernel", str(image)],
         stdin=subprocess.DEVNULL,

@@ -19,6 +19,7 @@ SOURCES = [
 PROOF, FLOATS, BAD = factory.proof_models(), factory.float_models(), factory.bad_models()
 TUTORIAL, TUTORIAL_FLOAT = PROOF["sine 1-16-16-1"], FLOATS["1-16-16-1 RELU"]
 PLAIN, ODD = factory.odd_models()
+OVERLOOKED = factory.overlooked_models()
 
 needs_tflm = pytest.mark.skipif(
     inference.tflm_problem() is not None, reason=str(inference.tflm_problem())
@@ -237,6 +238,13 @@ def test_odd_models_answer_like_the_plain_one(name, answers):
     assert np.array_equal(answers(ODD[name], inputs), answers(PLAIN, inputs))
 
 
+@needs_tflm
+@pytest.mark.parametrize("name", OVERLOOKED)
+def test_what_tflm_overlooks_makes_no_difference(name, answers):
+    inputs = factory.input_grid(PLAIN)
+    assert np.array_equal(answers(OVERLOOKED[name], inputs), tflm(OVERLOOKED[name], inputs))
+
+
 @pytest.mark.parametrize("kind", [0, factory.schema.BuiltinOptions.SVDFOptions])
 def test_without_options_there_is_no_activation(kind, answers):
     """What TFLM does when the options' type is missing or wrong."""
@@ -261,6 +269,21 @@ def test_float32_is_within_a_millionth(name, answers):
     inputs = rng.uniform(-4, 10, (500, details.Shape(1))).astype(np.float32)
     expected = litert_reference(FLOATS[name], inputs)
     np.testing.assert_allclose(answers(FLOATS[name], inputs), expected, rtol=1e-6, atol=1e-30)
+
+
+def test_a_build_without_float32(tmp_path):
+    program, path = tmp_path / "int8_only.exe", tmp_path / "model.tflite"
+    host.build(program, SOURCES, "-DENGINE_FLOAT32=0")
+    inputs = factory.input_grid(TUTORIAL)
+    path.write_bytes(TUTORIAL)
+    result = host.run(program, path, stdin=inputs.tobytes())
+    assert np.frombuffer(result.stdout, np.int8).tolist() == [
+        code for (code,) in traces("sine 1-16-16-1")[-1].codes
+    ]
+    path.write_bytes(TUTORIAL_FLOAT)
+    result = host.run(program, path)
+    assert result.returncode == 3
+    assert result.stderr == b"unsupported tensor type FLOAT32\n"
 
 
 # ------------------------------------------------------------------ radians in, values out

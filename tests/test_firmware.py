@@ -15,7 +15,7 @@ import tflite_factory
 from click.testing import CliRunner
 from elftools.elf.elffile import ELFFile
 
-from workshop_utils import c_source, emulator, firmware, inference, paths
+from workshop_utils import boards, c_source, emulator, firmware, inference, paths
 from workshop_utils.cli import main
 from workshop_utils.errors import WorkshopError
 
@@ -31,9 +31,9 @@ def use_home(patch, home):
 
 
 @pytest.fixture(scope="module")
-def shared_home(tmp_path_factory):
+def shared_home(home_with_cache):
     """What these tests build, so that only the first build takes its time."""
-    return tmp_path_factory.mktemp("home")
+    return home_with_cache()
 
 
 @pytest.fixture
@@ -44,13 +44,9 @@ def home(shared_home, monkeypatch):
 
 
 @pytest.fixture
-def fresh_home(shared_home, tmp_path, monkeypatch):
+def fresh_home(home_with_cache, tmp_path, monkeypatch):
     """A home of the test's own; it takes over what Zig has compiled for others."""
-    (tmp_path / "firmware" / "build").mkdir(parents=True)
-    cache = shared_home / "firmware" / "build" / "zig-cache"
-    cache.mkdir(parents=True, exist_ok=True)
-    (tmp_path / "firmware" / "build" / "zig-cache").symlink_to(cache)
-    use_home(monkeypatch, tmp_path)
+    use_home(monkeypatch, home_with_cache(tmp_path))
     return tmp_path
 
 
@@ -280,7 +276,7 @@ def test_a_model_changed_by_hand_is_refused(home, model):
 
 def test_a_model_larger_than_the_flash(home, model, tmp_path):
     large = tmp_path / "large.tflite"
-    large.write_bytes(model + bytes(firmware.FLASH_BYTES))
+    large.write_bytes(model + bytes(boards.BOARDS["emulator"].flash.size))
     with pytest.raises(WorkshopError, match=r"^The model does not fit: it has 4,19\d,\d+ bytes"):
         firmware.build(model=large)
 

@@ -1061,3 +1061,117 @@ def test_all_of_it_with_the_real_pip_and_uv(real):
     start = time.monotonic()
     assert course.run(**settings).stdout.startswith("Ready; nothing has changed")
     assert time.monotonic() - start < 3
+
+
+# ------------------------------------------------------------------ a room without a network
+
+
+def stand_in(wheelhouse):
+    """A folder with what --offline looks for first."""
+    wheelhouse.mkdir(parents=True)
+    (wheelhouse / "uv-0.0.1-py3-none-any.whl").write_text("")
+    return wheelhouse
+
+
+def test_offline_takes_all_from_the_folder(course):
+    stand_in(course.base / "wheel house")
+    result = course.run("--offline", "wheel house", PIP_INDEX_URL="http://127.0.0.1:9/simple")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("Ready. Next:") and course.is_set_up()
+    assert course.calls() == STAGES
+    options = f"--no-index --find-links {course.base}/wheel house"
+    for stage in ("pip", "uv", "editable"):
+        assert options in course.commands[stage]
+    for stage in ("uv", "editable"):
+        assert "--offline" in course.commands[stage]
+    assert course.run("--offline", "wheel house").stdout.startswith("Ready; nothing has changed")
+
+
+def test_offline_looks_beside_install_sh_first(course):
+    stand_in(course.folder / "wheelhouse")
+    assert course.run("--offline").returncode == 0
+    course.calls()
+    assert f"--find-links {course.folder}/wheelhouse" in course.commands["pip"]
+
+
+def test_a_room_with_a_network_says_nothing_of_folders(course):
+    assert course.run().returncode == 0
+    course.calls()
+    assert all("--no-index" not in command for command in course.commands.values())
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_offline_without_packages(course, name):
+    (course.base / "empty").mkdir()
+    sentence = one_sentence(course.run("--offline", name))
+    assert f"There are no packages in {course.base}/{name}" in sentence
+    assert not (course.folder / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("pip", "ERROR: No matching distribution found for uv==0.0.1"),
+        (
+            "uv",
+            "Because tqdm was not found in the provided package locations, it is unsatisfiable.",
+        ),
+        ("uv", "Because tqdm==1.0 has no wheels with a matching Python ABI tag, no way."),
+    ],
+)
+def test_a_folder_made_on_another_kind_of_machine(course, stage, message):
+    stand_in(course.folder / "wheelhouse")
+    course.message(message)
+    sentence = one_sentence(course.run("--offline", FAIL=stage))
+    assert "wheelhouse lacks a package for Python 3.11.7 on this machine" in sentence
+    assert "./install.sh --download on a machine of the same kind" in sentence
+
+
+def test_download_asks_pip_for_all_of_the_lock(course):
+    result = course.run("--download", "wheel house")
+    assert result.returncode == 0, result.stderr
+    assert course.is_set_up()
+    command = next(line for line in result.stdout.splitlines() if line.startswith("ran python"))
+    assert "-m pip download" in command and "--require-hashes" in command
+    assert f"-r requirements.lock -d {course.base}/wheel house" in command
+    assert "./install.sh --offline DIR" in result.stdout
+
+
+def test_a_download_that_breaks_off_is_no_success(course):
+    result = course.run("--download", RUN_CODE=1)
+    assert result.returncode == 1 and "are not complete" in result.stderr
+    assert "Next" not in result.stdout.replace("Ready. Next", "")
+
+
+def test_with_the_network_off_and_the_real_pip_and_uv(real):
+    """In a network namespace of its own, where that is allowed; else with a dead index alone."""
+    course, settings = real
+    for tool in ("unshare", "ip"):
+        if path := shutil.which(tool):
+            (course.tools / tool).symlink_to(path)
+    allowed = subprocess.run(["sh", "-c", "unshare -rn true"], capture_output=True).returncode == 0
+    command = [str(course.folder / "install.sh"), "--offline", str(course.base / "wheels")]
+    result = subprocess.run(
+        ["unshare", "-rn", *command] if allowed else command,
+        env=course.environment(**settings),
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert course.is_set_up()
+    assert course.run("--run", "x").stdout == "['run', 'x'] 42\n"
+
+
+def test_what_is_missing_with_the_network_off(real):
+    course, settings = real
+    (course.base / "wheels" / "tiny-1.0-py3-none-any.whl").unlink()
+    sentence = one_sentence(course.run("--offline", course.base / "wheels", **settings))
+    assert "wheels lacks a package for Python" in sentence and "tiny" in sentence
+    assert not (course.folder / ".venv").exists()
+
+
+def test_set_up_keeps_a_copy_of_the_notebooks(course):
+    (course.folder / "notebooks").mkdir()
+    (course.folder / "notebooks" / "01_a.ipynb").write_text("as it came")
+    assert course.run().returncode == 0
+    assert (course.folder / ".venv" / "pristine" / "01_a.ipynb").read_text() == "as it came"

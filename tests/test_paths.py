@@ -29,13 +29,31 @@ def test_every_artifact_has_a_notebook_that_makes_it():
 
 
 def test_missing_artifact_names_notebook_and_command(monkeypatch, tmp_path):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     wanted = tmp_path / "model.keras"
     monkeypatch.setitem(paths.MADE_BY, wanted, "04_larger_model")
     with pytest.raises(MissingArtifact) as caught:
         paths.require(wanted)
     assert "04_larger_model.ipynb" in str(caught.value)
-    assert "workshop run --only 04" in str(caught.value)
+    assert str(caught.value).endswith(": .venv/bin/workshop catch-up 05")
     assert isinstance(caught.value, FileNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("session", "number"),
+    [
+        ("notebooks/06_microcontroller.ipynb", "06"),
+        ("/a/05_course/notebooks/06_microcontroller.ipynb-0d0f3f", "06"),
+        ("notebooks/02_dataset.ipynb", "05"),
+        ("notebooks/Untitled.ipynb", "05"),
+        ("", "05"),
+    ],
+)
+def test_the_command_is_for_the_notebook_at_work(monkeypatch, tmp_path, session, number):
+    monkeypatch.setitem(paths.MADE_BY, tmp_path / "model.keras", "04_larger_model")
+    monkeypatch.setenv("JPY_SESSION_NAME", session)
+    with pytest.raises(MissingArtifact, match=rf"catch-up {number}$"):
+        paths.require(tmp_path / "model.keras")
 
 
 def test_require_returns_the_path_of_a_file_that_is_there(tmp_path):

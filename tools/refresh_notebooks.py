@@ -4,11 +4,12 @@
 
 Run it after every change to a notebook or to a helper whose results it shows. Artifacts go to a
 temporary folder. What a reader has no use for, such as times of execution, is left out. The
-picture of the cell tagged 'readme' becomes docs/result.png, the model becomes the firmware's
-reference model.
+picture of the cell tagged 'readme' becomes docs/result.png, the artifacts become the reference for
+`workshop catch-up`, and the model becomes the firmware's reference model.
 """
 
 import base64
+import hashlib
 import os
 import sys
 import tempfile
@@ -46,6 +47,19 @@ def pictures(notebook, tag):
                 yield base64.b64decode(output.data["image/png"])
 
 
+def keep_artifacts():
+    """Make what this run has left in models/ the reference artifacts, with their hashes."""
+    from workshop_utils import catchup, paths
+
+    hashes = []
+    for path in catchup.artifacts("99"):
+        if path.suffix != ".cc":
+            content = path.read_bytes()
+            paths.write(paths.REFERENCE_DIR / path.name, content)
+            hashes.append(f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+    paths.write(paths.REFERENCE_DIR / catchup.HASHES, "".join(hashes))
+
+
 def main():
     """Refresh every notebook; stop at the first that fails."""
     with tempfile.TemporaryDirectory() as home:
@@ -58,8 +72,8 @@ def main():
             for picture in pictures(notebook, "readme"):
                 paths.write(paths.PROJECT / "docs" / "result.png", picture)
             print(path.name, file=sys.stderr)
-        reference = paths.PROJECT / "firmware" / "model" / "reference" / "model.cc"
-        paths.write(reference, paths.FIRMWARE_MODEL.read_bytes())
+        keep_artifacts()
+        paths.write(paths.FIRMWARE_REFERENCE_MODEL, paths.FIRMWARE_MODEL.read_bytes())
 
 
 if __name__ == "__main__":

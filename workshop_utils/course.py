@@ -5,11 +5,10 @@ import json
 import re
 import shutil
 import tempfile
-import threading
 import time
 from pathlib import Path
 
-from workshop_utils import paths, uptodate
+from workshop_utils import paths, report, runs, uptodate
 from workshop_utils.errors import WorkshopError
 from workshop_utils.kernel import Kernel
 
@@ -102,19 +101,14 @@ def run(selected, chosen, output_dir, say=print, progress=False, resume=False):
     values = check_parameters(chosen, selected)
     output_dir = Path(output_dir)
     _make_folder(output_dir)
-    busy = (
-        f"Another run of the course is at work in {paths.HOME}; wait until it has ended, or give "
-        "this one a folder of its own with WORKSHOP_HOME."
-    )
-    with paths.locked(paths.MODELS_DIR / ".run.lock", busy):
+    with paths.artifacts_locked():
         return _run(selected, values, output_dir, say, progress, resume)
 
 
 def _run(selected, values, output_dir, say, progress, resume):
-    # These imports take seconds, and there is a kernel to wait for meanwhile.
-    threading.Thread(target=_import_tools, daemon=True).start()
     environment = uptodate.environment()
-    executed, failure, ahead, ran = [], None, None, False
+    page, executed, failure = output_dir / REPORT, [], None
+    record, ahead = runs.Record(output_dir, selected, values), None
     try:
         for number, notebook in enumerate(selected):
             label = f"[{number + 1}/{len(selected)}] {notebook.stem}"
@@ -123,8 +117,10 @@ def _run(selected, values, output_dir, say, progress, resume):
             key = uptodate.key(notebook, own, environment)
             if resume and uptodate.is_up_to_date(copy, notebook, key):
                 executed.append(copy)
+                record.keep(notebook)
                 say(f"{label:<28} up to date")
                 continue
+            record.begin()
             started = time.monotonic()
             if ahead and ahead.notebook != notebook:
                 ahead.stop()
@@ -137,20 +133,20 @@ def _run(selected, values, output_dir, say, progress, resume):
                 failure = execute(notebook, copy, own, kernel, label if progress else None)
             finally:
                 kernel.stop()
-            ran = True
             if copy.exists():
                 executed.append(copy)
-            result = "failed" if failure else "ok"
-            say(f"{label:<28} {result:<6} {time.monotonic() - started:6.1f} s")
+            seconds, result = time.monotonic() - started, "failed" if failure else "ok"
+            record.add(notebook, result, seconds)
+            say(f"{label:<28} {result:<6} {seconds:6.1f} s")
             if failure:
                 break
             uptodate.stamp(copy, notebook, key)
     finally:
         if ahead:
             ahead.stop()
-    page = output_dir / REPORT
-    if ran or not _shows(page, executed):
-        render(executed, page)
+    if record.has_begun or not _shows(page, executed):
+        record.finish(failure)
+        render(executed, page, record.content)
     if failure:
         hint = f" The executed copy is {paths.shown(executed[-1])}." if executed else ""
         raise WorkshopError(failure + hint)
@@ -163,11 +159,6 @@ def _shows(page, executed):
     except OSError:
         return False
     return re.findall(r'<hr id="(\w+)"', text) == [copy.stem for copy in executed]
-
-
-def _import_tools():
-    import papermill  # noqa: F401
-    from nbconvert import HTMLExporter  # noqa: F401
 
 
 def _make_folder(folder):
@@ -213,10 +204,11 @@ def execute(notebook, copy, values, kernel, bar=None):
     return failure
 
 
-def render(executed, page):
-    """One HTML page of executed notebooks that needs nothing from the network, contents on top.
+def render(executed, page, record=None, title="The course, as this run executed it"):
+    """One HTML page of executed notebooks that needs nothing from the network, summary on top.
 
-    executed: paths of notebooks. page: where to write it. Returns that path.
+    executed: paths of notebooks. page: where to write it. record: the content of the run's
+    run.json; without it there is no summary. title: the page's heading. Returns that path.
     """
     import nbformat
     from jinja2 import DictLoader
@@ -224,7 +216,9 @@ def render(executed, page):
 
     loaded = [(path.stem, nbformat.read(path, as_version=4)) for path in executed]
     contents = "\n".join(f"- [{name}](#{name})" for name, _ in loaded)
-    head = f'<a id="contents"></a>\n\n# The course, as this run executed it\n\n{contents}'
+    summary = report.summary(record) if record else ""
+    head = f'<a id="contents"></a>\n\n# {title}\n\n{summary}'
+    head += f"\n\n## Contents\n\n{contents}"
     whole = nbformat.v4.new_notebook(metadata=loaded[0][1].metadata)
     whole.cells = [nbformat.v4.new_markdown_cell(head)]
     for name, notebook in loaded:

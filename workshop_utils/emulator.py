@@ -1,35 +1,22 @@
-"""Run an image on an emulated Cortex-M4: what it printed and what it cost. From notebook 06.
+"""Run an image on an emulated Cortex-M: what it printed and what it cost. From notebook 06.
 
-Unicorn emulates the core; the memory and the few registers that the firmware uses are here. They
-are those of Arm's MPS2 board with its AN386 image. Time costs nothing: the next tick is always
-due.
+Unicorn emulates the core; what lies around it, memory and the few registers that the firmware
+uses, is in `chips`. By default that is Arm's MPS2 board with its AN386 image. Time costs nothing:
+the next tick is always due.
 """
 
 import re
-import struct
 from dataclasses import dataclass
 from functools import cached_property
 
+from workshop_utils.chips import CHIPS
 from workshop_utils.elf import Elf
 from workshop_utils.errors import WorkshopError
 
-FLASH_START, FLASH_BYTES = 0x00000000, 4 << 20
-RAM_START, RAM_BYTES = 0x20000000, 4 << 20
 INSTRUCTION_LIMIT = 200_000_000  # two cycles of the course's firmware take about 1,000,000
 INSTRUCTIONS_PER_INFERENCE = 1_000_000  # what a large model may take on top of that
 END = "# end"
-
-# Registers; all others of these pages remember what was written to them and do nothing.
-# Sources: Arm Application Note 386; Cortex-M System Design Kit manual (UART); ARMv7-M
-# Architecture Reference Manual, B3.3 (SysTick).
-_PAGE = 0x1000
-_UART = 0x40004000  # its data register
-_UART_STATE = _UART + 4  # bit 0: full. Never here, so it reads as 0.
-_UART_CONTROL = _UART + 8  # bit 0: the transmitter is on
-_CONTROLLER = 0x4002F000
-_LEDS = _CONTROLLER + 4
-_SYSTEM = 0xE000E000
-_SYSTICK = _SYSTEM + 0x10  # bit 0: it is on; bit 16: the tick was reached since the last look
+HEADER = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
 
 _MEASURED = ("6engine7Predict", "6engine6InvokeE")  # parts of mangled names
 _PAINT = b"\xa5"  # what RAM holds before the program writes to it
@@ -65,23 +52,23 @@ class Result:
     @property
     def arena_used(self):
         """Bytes of the arena that the engine says it uses; None if it says nothing."""
-        said = re.search(r"^# engine .*: arena (\d+) of \d+ bytes", self.console, re.MULTILINE)
+        said = re.search(r"^# engine .*: arena (\d+) bytes", self.console, re.MULTILINE)
         return int(said[1]) if said else None
 
 
-def run(elf, instruction_limit=INSTRUCTION_LIMIT, count=True):
+def run(elf, instruction_limit=INSTRUCTION_LIMIT, count=True, board="emulator"):
     """Run an image from reset until it prints '# end'. Returns a Result.
 
     elf: path. instruction_limit: a program that has executed that many and is not at its end
     hangs. count: also count the instructions of each inference, in a second run that repeats the
-    first one exactly and is slower, because every jump is looked at.
+    first one exactly and is slower, because every jump is looked at. board: one of chips.CHIPS.
     Raises WorkshopError if the file is no image for this board; if the program faults, hangs or
     says that it stopped; and if Unicorn is not installed.
     """
     import numpy as np
 
     image = Elf(elf)
-    machine = _Machine(image)
+    machine = _Machine(image, CHIPS[board]())
     machine.run(instruction_limit)
     if not machine.finished:
         raise WorkshopError(
@@ -91,8 +78,8 @@ def run(elf, instruction_limit=INSTRUCTION_LIMIT, count=True):
     check_console(machine.console)
     return Result(
         console=machine.console,
-        led=np.array(machine.led, dtype=np.uint8),
-        instructions=_count(image) if count else [],
+        led=np.array(machine.chip.led, dtype=np.uint8),
+        instructions=_count(image, CHIPS[board]()) if count else [],
         stack_bytes=machine.stack_bytes(),
     )
 
@@ -117,14 +104,13 @@ def parse_console(text):
 def table(text):
     """The same without pandas: the names of the columns, list, and a tuple of numbers per line."""
     columns, rows = None, []
-    header = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
     for number, line in enumerate(text.splitlines(), 1):
         if not line or line.startswith("# "):
             continue
-        if columns is None and header.fullmatch(line):
+        if columns is None and HEADER.fullmatch(line):
             columns = line.split(",")
             continue
-        row = _row(columns or [], line.split(","))
+        row = numbers(columns or [], line)
         if row is None:
             excerpt = line if len(line) <= 40 else line[:40] + "..."
             raise WorkshopError(
@@ -136,8 +122,9 @@ def table(text):
     return columns, rows
 
 
-def _row(columns, cells):
-    """The numbers in the cells of a line; None if they do not fit the columns."""
+def numbers(columns, line):
+    """The numbers in a line of that table, a tuple; None if they do not fit the columns."""
+    cells = line.split(",")
     if len(columns) != len(cells):
         return None
     row = []
@@ -158,10 +145,15 @@ def check_console(text):
     for line in text.splitlines():
         if line == END:
             return
-        for mark, verb in (("# stopped: ", "stopped"), ("# fault: ", "faulted")):
-            if line.startswith(mark):
-                raise WorkshopError(f"The firmware {verb}: {line[len(mark) :].rstrip('.')}.")
+        check_line(line)
     raise WorkshopError(f"The firmware's console breaks off: the line {END!r} is missing.")
+
+
+def check_line(line):
+    """Raise WorkshopError if the program says in this line that it stopped or faulted."""
+    for mark, verb in (("# stopped: ", "stopped"), ("# fault: ", "faulted")):
+        if line.startswith(mark):
+            raise WorkshopError(f"The firmware {verb}: {line[len(mark) :].rstrip('.')}.")
 
 
 def draw(values, width=72, height=15):
@@ -185,72 +177,82 @@ def draw(values, width=72, height=15):
 
 
 class _Machine:
-    """A Cortex-M4 with memory, UART, LEDs and SysTick, as they are after reset."""
+    """A core with the memory and the registers of a chip, as they are after reset."""
 
-    def __init__(self, image):
-        self.image, self.finished = image, False
-        self.led, self._printed, self._lost = [], bytearray(), 0
-        self._registers, self._refused = {}, None
+    def __init__(self, image, chip=None):
+        """image: an Elf. chip: a chips.Chip; None takes the emulated board's."""
+        chip = chip or CHIPS["emulator"]()
+        self.image, self.chip, self.finished = image, chip, False
+        self._refused, self._seen, self._has_flash = None, 0, False
         self._unicorn, self._arm = _import_unicorn()
         mode = self._unicorn.UC_MODE_THUMB | self._unicorn.UC_MODE_MCLASS
         self.core = self._unicorn.Uc(self._unicorn.UC_ARCH_ARM, mode)
-        self.core.ctl_set_cpu_model(self._arm.UC_CPU_ARM_CORTEX_M4)
-        self._map_memory()
+        self.core.ctl_set_cpu_model(getattr(self._arm, f"UC_CPU_ARM_{chip.core}"))
         self._load()
-
-    def _map_memory(self):
-        unicorn, core = self._unicorn, self.core
-        core.mem_map(FLASH_START, FLASH_BYTES, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
-        core.mem_map(RAM_START, RAM_BYTES, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
-        core.mem_write(RAM_START, _PAINT * RAM_BYTES)
-        for page in (_UART, _CONTROLLER, _SYSTEM):
-            core.mmio_map(page, _PAGE, self._read, page, self._write, page)
-        core.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._refuse)
+        self._map_memory()
 
     def _load(self):
+        """Put the image into flash, and find out where to start."""
+        start, size = self.chip.flash
+        self._flash = bytearray(size)
         for address, content in self.image.segments:
-            memories = ((FLASH_START, FLASH_BYTES), (RAM_START, RAM_BYTES))
-            if content and not any(
-                start <= address and address + len(content) <= start + size
-                for start, size in memories
-            ):
+            if content and not (start <= address and address + len(content) <= start + size):
                 raise WorkshopError(
                     f"{self.image.path.name} has {len(content)} bytes for the address "
                     f"0x{address:08x}, where the emulated board has no memory for them."
                 )
-            self.core.mem_write(address, content)
-        self._stack_top, self._reset = struct.unpack("<II", self.core.mem_read(FLASH_START, 8))
-        in_ram = RAM_START < self._stack_top <= RAM_START + RAM_BYTES
-        if not in_ram or not self._reset & 1 or self._reset >= FLASH_START + FLASH_BYTES:
+            self._flash[address - start : address - start + len(content)] = content
+        self._stack_top, reset = self.chip.vector_table(self._flash)
+        ram, ram_size = self.chip.ram
+        in_ram = ram < self._stack_top <= ram + ram_size
+        if not in_ram or not reset & 1 or not start <= reset < start + size:
             raise WorkshopError(
                 f"{self.image.path.name} does not begin with a vector table for this board."
             )
+        self._first = self.chip.start(self._flash)
+
+    def _map_memory(self):
+        unicorn, core = self._unicorn, self.core
+        start, size = self.chip.ram
+        core.mem_map(start, size, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
+        core.mem_write(start, _PAINT * size)
+        for address, content in self._first[2].items():  # code in RAM, on a page of its own
+            core.mem_protect(address & ~0xFFF, 0x1000)
+            core.mem_write(address, content)
+        if self.chip.can_execute_flash():
+            self._map_flash()
+        for page, size in self.chip.pages:
+            core.mmio_map(page, size, self._read, page, self._write, page)
+        core.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._refuse)
+
+    def _map_flash(self):
+        self._has_flash = True
+        start, size = self.chip.flash
+        self.core.mem_map(start, size, self._unicorn.UC_PROT_READ | self._unicorn.UC_PROT_EXEC)
+        self.core.mem_write(start, bytes(self._flash))
 
     # Unicorn calls these.
 
     def _read(self, core, offset, size, page):
-        address = page + offset
-        value = self._registers.get(address, 0)
-        if address == _UART_STATE:
-            return 0
-        return value | 1 << 16 if address == _SYSTICK and value & 1 else value
+        return self.chip.read(page + offset)
 
     def _write(self, core, offset, size, value, page):
-        address = page + offset
-        self._registers[address] = value
-        if address == _LEDS:
-            self.led.append(value & 0xFF)
-        elif address == _UART and not self._registers.get(_UART_CONTROL, 0) & 1:
-            self._lost += 1
-        elif address == _UART:
-            self._printed.append(value & 0xFF)
-            if value & 0xFF == ord("\n") and self._last_line().startswith(_SAID_LAST):
+        self.chip.write(page + offset, value)
+        printed = self.chip.printed
+        if len(printed) > self._seen:
+            self._seen = len(printed)
+            if printed.endswith(b"\n") and self._last_line().startswith(_SAID_LAST):
                 self.finished = True
                 core.emu_stop()
 
     def _refuse(self, core, access, address, size, value, data):
         """Note an access to memory that is not there or not for that; the core then stops."""
         unicorn = self._unicorn
+        start, bytes_of_flash = self.chip.flash
+        in_flash = start <= address < start + bytes_of_flash
+        if in_flash and not self._has_flash and self.chip.can_execute_flash():
+            self._map_flash()
+            return True
         if access in (unicorn.UC_MEM_FETCH_UNMAPPED, unicorn.UC_MEM_FETCH_PROT):
             verb, protected = "jumped to", "which is RAM and not code"
         elif access in (unicorn.UC_MEM_WRITE_UNMAPPED, unicorn.UC_MEM_WRITE_PROT):
@@ -266,17 +268,19 @@ class _Machine:
 
     @property
     def console(self):
-        return self._printed.decode("utf-8", errors="replace")
+        return self.chip.printed.decode("utf-8", errors="replace")
 
     def _last_line(self):
-        return self._printed[self._printed.rfind(b"\n", 0, -1) + 1 :].decode("latin-1")
+        printed = self.chip.printed
+        return printed[printed.rfind(b"\n", 0, -1) + 1 :].decode("latin-1")
 
     def run(self, instruction_limit=0):
         """From reset until '# end' or until the limit; 0: no limit. WorkshopError for a fault."""
         unicorn = self._unicorn
-        self.core.reg_write(self._arm.UC_ARM_REG_SP, self._stack_top)
+        stack, entry, _ = self._first
+        self.core.reg_write(self._arm.UC_ARM_REG_SP, stack)
         try:
-            self.core.emu_start(self._reset, 0xFFFFFFFE, count=instruction_limit)
+            self.core.emu_start(entry, 0xFFFFFFFE, count=instruction_limit)
         except unicorn.UcError as error:
             reasons = {
                 unicorn.UC_ERR_INSN_INVALID: "it came to a trap or an undefined instruction",
@@ -297,13 +301,14 @@ class _Machine:
 
     def lost_characters(self):
         """Half a sentence on what was written to a UART that was off, if anything was."""
-        return f"; {self._lost} characters went to a UART that is not enabled" if self._lost else ""
+        lost = self.chip.lost
+        return f"; {lost} characters went to a UART that is not enabled" if lost else ""
 
     def stack_bytes(self):
         """From the top of the stack down to the lowest word that was written."""
         ends = [start + size for start, size, _ in self.image.sections.values()]
         floor = max((end for end in ends if end <= self._stack_top), default=0)
-        floor = max(self.image.symbols.get("arena_end", floor), RAM_START)
+        floor = max(self.image.symbols.get("arena_end", floor), self.chip.ram[0])
         if floor >= self._stack_top:
             return 0
         stack = self.core.mem_read(floor, self._stack_top - floor)
@@ -316,8 +321,7 @@ def _import_unicorn():
         from unicorn import arm_const
     except ImportError as error:
         raise WorkshopError(
-            "The emulated Cortex-M4 is the Python package unicorn, which is missing; run "
-            "./install.sh."
+            "The emulated core is the Python package unicorn, which is missing; run ./install.sh."
         ) from error
     return unicorn, arm_const
 
@@ -325,7 +329,7 @@ def _import_unicorn():
 # ---- Counting
 
 
-def _count(image):
+def _count(image, chip):
     """Instructions executed in each call of a measured function; runs the image once more.
 
     Counting begins where such a function is entered and ends where it returns to, so what it
@@ -334,7 +338,7 @@ def _count(image):
     entries = image.functions(*_MEASURED)
     if not entries:
         return []
-    machine = _Machine(image)
+    machine = _Machine(image, chip)
     known, counts, running, back = {}, [], 0, None
     link_register = machine._arm.UC_ARM_REG_LR
 

@@ -6,7 +6,6 @@ be installed. What is built stays in `paths.FIRMWARE_BUILD_DIR`; an image takes 
 """
 
 import importlib
-import math
 import os
 import re
 import shutil
@@ -15,12 +14,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from workshop_utils import c_source, paths
+from workshop_utils import boards, c_source, images, paths, preflight
 from workshop_utils.elf import Elf
-from workshop_utils.emulator import FLASH_BYTES
 from workshop_utils.errors import WorkshopError, check_whole_number
 
-BOARDS = ("emulator", "host")
+BOARDS = tuple(boards.BOARDS)
 ENGINES = ("compact", "tflm")
 TOOLCHAINS = ("zig", "gcc")
 OPTIMIZATIONS = ("-O2", "-Os")
@@ -39,10 +37,8 @@ FLASH_SECTIONS = {
 RAM_SECTIONS = {"data": ".data", "bss": ".bss"}
 
 _EXE = ".exe" if os.name == "nt" else ""
-_PRESETS = {
-    ("emulator", "zig"): "emulator",
-    ("emulator", "gcc"): "emulator-gcc",
-    ("host", "zig"): "host",
+_PRESETS = {(board, "zig"): board for board in BOARDS} | {
+    (board, "gcc"): f"{board}-gcc" for board in BOARDS if board != "host"
 }
 # What CMake and the compilers would take from a shell that is set up for something else.
 _FOREIGN = re.compile(
@@ -63,6 +59,14 @@ class Image:
     engine: str
     toolchain: str
 
+    def file(self, program="wave"):
+        """The file of a program ('wave' or 'sweep') that is copied onto the board's drive."""
+        return getattr(self, program).with_suffix(boards.find_real(self.board).suffix)
+
+
+_BUSY = "Another build is at work in {}; wait until it has ended."
+_BUSY_TIMEOUT = 300  # seconds
+
 
 def check_parameters(inferences_per_cycle, cycles):
     """Raise WorkshopError, naming the parameter, unless notebook 06 can show such a run."""
@@ -77,45 +81,58 @@ def build(
     model=None,
     optimize="-O2",
     inferences_per_cycle=100,
-    cycles=2,
+    cycles=None,
     sources=None,
+    home=None,
 ):
     """Compile the firmware and put its images in place. Returns an Image.
 
-    board: 'emulator' or 'host' (a program for this computer). engine: 'compact' or 'tflm'.
+    board: one of BOARDS; 'host' makes a program for this computer. engine: 'compact' or 'tflm'.
     toolchain: 'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file; None
     takes what notebook 06 wrote, or else the model that comes with the project. cycles: turns of
-    the sine; 0 runs for ever. sources: folder of another copy of the firmware. Its model/model.cc
-    is compiled as it stands; its images are named after the folder and leave the others alone.
+    the sine; 0 runs for ever, and so does None on a real board. Elsewhere None is 2. sources:
+    folder of another copy of the firmware. Its model/model.cc is compiled as it stands; its images
+    are named after the folder and leave the others alone. home: the folder to build in; None takes
+    WORKSHOP_HOME's. Two builds at a time in one folder wait for one another.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     toolchain = toolchain or "zig"
     preset = _preset(board, engine, toolchain, optimize)
+    if cycles is None:
+        cycles = 0 if board in boards.REAL else 2
     if inferences_per_cycle < 1 or cycles < 0:
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
-    tools = _tools(toolchain)
+    tools = programs(toolchain)
     tflm_root = _tflm_root() if engine == "tflm" else None
     name = f"{board}-{engine}-{toolchain}"
     if sources is not None:
         name = f"{Path(sources).name}-{name}"
-        source = Path(sources) / "model" / "model.cc"
-    folder = paths.FIRMWARE_BUILD_DIR / name
-    if sources is None:
-        source = _model_source(model, folder, math.inf if board == "host" else FLASH_BYTES)
-    settings = {
-        "MODEL_CC": source.as_posix(),
-        "ENGINE": engine,
-        "OPTIMIZE": optimize,
-        "INFERENCES_PER_CYCLE": inferences_per_cycle,
-        "CYCLES": cycles,
-        "CMAKE_MAKE_PROGRAM": tools["ninja"].as_posix(),
-    }
-    if "zig" in tools:
-        settings["ZIG"] = tools["zig"].as_posix()
-    if tflm_root:
-        settings["TFLM_ROOT"] = tflm_root.as_posix()
-    _compile(tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR))
-    return _put_in_place(name, folder, board, engine, toolchain)
+    folder = paths.under(home, paths.FIRMWARE_BUILD_DIR) / name
+    with paths.locked(folder.with_name(f"{name}.lock"), _BUSY.format(folder), _BUSY_TIMEOUT):
+        if sources is None:
+            content = model_bytes(model)
+            source = _model_source(model, content, folder, board, engine)
+        else:
+            content, source = None, Path(sources) / "model" / "model.cc"
+        settings = {
+            "MODEL_CC": source.as_posix(),
+            "ENGINE": engine,
+            "ENGINE_FLOAT32": "ON" if content is None or _may_be_float32(content) else "OFF",
+            "OPTIMIZE": optimize,
+            "INFERENCES_PER_CYCLE": inferences_per_cycle,
+            "CYCLES": cycles,
+            "CMAKE_MAKE_PROGRAM": tools["ninja"].as_posix(),
+        }
+        if "zig" in tools:
+            settings["ZIG"] = tools["zig"].as_posix()
+        if tflm_root:
+            settings["TFLM_ROOT"] = tflm_root.as_posix()
+        _compile(tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR))
+        if content and board in boards.REAL:
+            image = Elf(folder / "wave.elf")
+            preflight.check_arena(content, image, boards.find(board), engine)
+        target = paths.under(home, paths.FIRMWARE_IMAGES_DIR)
+        return _put_in_place(name, folder, target, board, engine, toolchain)
 
 
 def sizes(image):
@@ -193,7 +210,7 @@ def _preset(board, engine, toolchain, optimize):
     return _PRESETS[board, toolchain]
 
 
-def _tools(toolchain):
+def programs(toolchain):
     """{name: path} of the programs that a build runs. WorkshopError if one is missing."""
     tools = {
         "cmake": _from_package("cmake", lambda package: Path(package.CMAKE_BIN_DIR) / "cmake"),
@@ -238,33 +255,59 @@ def _tflm_root():
     return Path(root).resolve()
 
 
-def _model_source(model, folder, room):
-    """The path of the model.cc to compile, made from `model` if that is given.
+def model_bytes(model=None):
+    """The model that a build takes (flatbuffer, bytes).
 
-    room: bytes of flash. The linker would say too that a model does not fit, after a minute.
+    model: path of a .tflite file; None as for `build`. Raises WorkshopError if it cannot be read.
     """
     if model is None:
-        written = paths.FIRMWARE_MODEL.is_file()
-        source = paths.FIRMWARE_MODEL if written else paths.FIRMWARE_REFERENCE_MODEL
-        content = c_source.read(source)
+        return c_source.read(_written_source())
+    try:
+        return Path(model).read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WorkshopError(f"Cannot read the model {model}: {reason}.") from error
+
+
+def _written_source():
+    """The model.cc that notebook 06 wrote, or else the project's own."""
+    written = paths.FIRMWARE_MODEL.is_file()
+    return paths.FIRMWARE_MODEL if written else paths.FIRMWARE_REFERENCE_MODEL
+
+
+def _model_source(model, content, folder, board, engine):
+    """The path of the model.cc to compile, made from `model` if that is given.
+
+    content: what `model_bytes` says of it.
+
+    The board would say too that it cannot run a model, but only once it has it.
+    """
+    if model is None:
+        source = _written_source()
+        text = source.read_text(encoding="utf-8", errors="replace")
     else:
-        source = folder / "model.cc"
-        try:
-            content = Path(model).read_bytes()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise WorkshopError(f"Cannot read the model {model}: {reason}.") from error
-    if len(content) > room:
-        raise WorkshopError(
-            f"The model does not fit: it has {len(content):,} bytes, and the board's flash has "
-            f"{room:,}."
-        )
-    if model is not None:
-        text = c_source.to_c_source(content)
-        # An unchanged file keeps its date, and so need not be compiled again.
-        if not source.is_file() or source.read_text(encoding="utf-8", errors="replace") != text:
-            paths.write(source, text)
+        source, text = folder / "model.cc", c_source.to_c_source(content)
+    preflight.check(content, boards.find(board), engine, text)
+    # An unchanged file keeps its date, and so need not be compiled again.
+    if model is not None and not (
+        source.is_file() and source.read_text(encoding="utf-8", errors="replace") == text
+    ):
+        paths.write(source, text)
     return source
+
+
+def _may_be_float32(content):
+    """Whether the compact engine needs its kernel for float32: unless the model's input is int8.
+
+    content: a .tflite model, bytes. If it cannot be read, the engine will say why.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        graph = schema.Model.GetRootAs(content).Subgraphs(0)
+        return graph.Tensors(graph.Inputs(0)).Type() != schema.TensorType.INT8
+    except Exception:  # the generated code trusts the model, so anything may happen
+        return True
 
 
 # ---- The build
@@ -296,7 +339,7 @@ def _compile(cmake, preset, folder, settings, sources):
 
 def _step(command, folder, sources):
     """Run one program of the build and add what it says to the log."""
-    cache = str(paths.FIRMWARE_BUILD_DIR / "zig-cache")
+    cache = str(folder.parent / "zig-cache")
     environment = {
         name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)
     }
@@ -368,15 +411,20 @@ def _first_error(said):
     return lines[-1].rstrip(".") if lines else "the compiler said nothing"
 
 
-def _put_in_place(name, folder, board, engine, toolchain):
-    """Copy the programs out of the build's folder, both or none."""
+def _put_in_place(name, folder, target, board, engine, toolchain):
+    """Copy the programs out of the build's folder, with the files for the board's drive if it has
+    one; all or none."""
     suffix = _EXE if board == "host" else ".elf"
-    images = [paths.FIRMWARE_IMAGES_DIR / f"{name}-{program}{suffix}" for program in PROGRAMS]
+    placed = [target / f"{name}-{program}{suffix}" for program in PROGRAMS]
     with ExitStack() as stack:
-        for program, image in zip(PROGRAMS, images, strict=True):
+        for program, image in zip(PROGRAMS, placed, strict=True):
             temporary = stack.enter_context(paths.replacing(image))
             shutil.copyfile(folder / (program + suffix), temporary)
+            if board in boards.REAL:
+                spec = boards.find(board)
+                temporary = stack.enter_context(paths.replacing(image.with_suffix(spec.suffix)))
+                temporary.write_bytes(images.encoded(Elf(folder / (program + suffix)), spec))
     if board == "host":
-        for image in images:
+        for image in placed:
             image.chmod(0o755)
-    return Image(*images, board, engine, toolchain)
+    return Image(*placed, board, engine, toolchain)

@@ -2,6 +2,8 @@
 
 import ast
 import json
+import os
+import subprocess
 
 from workshop_utils import quiet
 from workshop_utils.errors import WorkshopError
@@ -37,7 +39,13 @@ class Kernel:
         ]
         quiet.tensorflow()  # by way of the environment, which the kernel inherits
         try:
-            self._call("start_kernel", cwd=str(notebook.parent), extra_arguments=arguments)
+            self._call(
+                "start_kernel",
+                cwd=str(notebook.parent),
+                extra_arguments=arguments,
+                env={**os.environ, "JPY_SESSION_NAME": str(notebook)},  # as Jupyter's server does
+                stderr=subprocess.DEVNULL,  # a kernel that is ended complains; cells do not use it
+            )
         except NoSuchKernel as error:
             raise WorkshopError(
                 f"{notebook.name}: Jupyter knows no kernel {error.name!r}; run ./install.sh again."

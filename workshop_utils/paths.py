@@ -5,6 +5,7 @@ project's folder, or the folder that the environment variable WORKSHOP_HOME name
 """
 
 import os
+import re
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ NOTEBOOKS_DIR = PROJECT / "notebooks"
 GLOSSARY = NOTEBOOKS_DIR / "glossary.md"
 FIRMWARE_DIR = PROJECT / "firmware"
 FIRMWARE_REFERENCE_MODEL = FIRMWARE_DIR / "model" / "reference" / "model.cc"
+REFERENCE_DIR = PROJECT / "workshop_utils" / "reference"
 
 HOME = Path(os.environ.get("WORKSHOP_HOME") or PROJECT).expanduser().resolve()
 MODELS_DIR = HOME / "models"
@@ -48,11 +50,16 @@ def shown(path):
     return path.relative_to(HOME).as_posix() if path.is_relative_to(HOME) else str(path)
 
 
+def under(home, path):
+    """Where `path` would lie if `home` were the root. None stands for the root itself."""
+    return Path(path) if home is None else Path(home) / Path(path).relative_to(HOME)
+
+
 def require(path):
     """Return `path` if the file is there.
 
-    Raises MissingArtifact, which names the notebook that makes the file and the command that
-    runs that notebook.
+    Raises MissingArtifact, which names the notebook that makes the file, and the command that
+    fills in all that the notebook at work needs.
     """
     path = Path(path)
     if path.is_file():
@@ -62,8 +69,19 @@ def require(path):
         raise MissingArtifact(f"{shown(path)} is missing.")
     raise MissingArtifact(
         f"{shown(path)} is missing: notebook {notebook}.ipynb makes it. Run that notebook first, "
-        f"or in a terminal: .venv/bin/workshop run --only {notebook[:2]}"
+        f"or in a terminal: .venv/bin/workshop catch-up {_at_work(notebook)}"
     )
+
+
+def _at_work(made_by):
+    """The number of the notebook at work, which is at least the one after `made_by`.
+
+    JupyterLab gives its kernels the notebook's path in JPY_SESSION_NAME, and so does
+    `course.run`. Outside of both, it is the next notebook.
+    """
+    named = re.search(r"(\d\d)_\w+\.ipynb", os.environ.get("JPY_SESSION_NAME", ""))
+    after = f"{int(made_by[:2]) + 1:02}"
+    return max(named[1], after) if named else after
 
 
 @contextmanager
@@ -108,10 +126,11 @@ def write(path, content):
 
 
 @contextmanager
-def locked(path, busy):
+def locked(path, busy, timeout=0):
     """Hold the lock file `path` while the block runs; the system drops it when a process dies.
 
-    busy: the sentence of the WorkshopError that is raised when another process holds it.
+    busy: the sentence of the WorkshopError that is raised when another process holds it, and after
+    `timeout` seconds still does.
     Raises WorkshopError, too, when the file cannot be made (full disk, no permission).
     """
     import filelock
@@ -119,7 +138,7 @@ def locked(path, busy):
     lock = filelock.FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=timeout)
     except filelock.Timeout as error:
         raise WorkshopError(busy) from error
     except OSError as error:
@@ -128,3 +147,15 @@ def locked(path, busy):
         yield
     finally:
         lock.release()
+
+
+def artifacts_locked():
+    """Keep others from running the course or putting it back while the block runs.
+
+    Raises WorkshopError if somebody does so already.
+    """
+    return locked(
+        MODELS_DIR / ".run.lock",
+        f"Another run of the course is at work in {HOME}; wait until it has ended, or give this "
+        "one a folder of its own with WORKSHOP_HOME.",
+    )

@@ -17,6 +17,7 @@ from workshop_utils.errors import WorkshopError, check_whole_number
 from workshop_utils.progress import Progress
 
 MAX_EPOCHS = 100_000
+MAX_NEURONS = 256  # in each hidden layer; the int8 model then has 70 kB
 ENOUGH_UPDATES = 500
 CALLS = 25  # How often the progress bar moves: so many calls share the epochs.
 
@@ -47,11 +48,12 @@ def fit(model, x, y, *, epochs, batch_size, validation_data, shuffle=True, verbo
     return _history(model, columns, epochs)
 
 
-def check_parameters(epochs, batch_size, seed=0):
-    """Raise WorkshopError, naming EPOCHS, BATCH_SIZE or SEED, unless training can use them."""
+def check_parameters(epochs, batch_size, seed=0, neurons=1):
+    """Raise WorkshopError, naming EPOCHS, BATCH_SIZE, SEED or NEURONS, if one cannot work."""
     check_whole_number("EPOCHS", epochs, 1, MAX_EPOCHS)
     check_whole_number("BATCH_SIZE", batch_size, 1, MAX_SAMPLES)
     check_seed(seed)
+    check_whole_number("NEURONS", neurons, 1, MAX_NEURONS)
 
 
 def why_not(epochs, batch_size, samples):
@@ -63,8 +65,8 @@ def why_not(epochs, batch_size, samples):
     updates = epochs * -(-samples // batch_size)
     if updates < ENOUGH_UPDATES:
         return (
-            f"The weights were changed {updates:,} times, and that is too few; with the course's "
-            "own values it is 5,000 times. Take more EPOCHS or a smaller BATCH_SIZE."
+            f"Number of updates of the weights: {updates:,}. That is too few; the course's own "
+            "values make 5,000. Take more EPOCHS or a smaller BATCH_SIZE."
         )
     if samples < 600:
         return (

@@ -3,6 +3,7 @@
 #include "app/console.h"
 #include "boards/board.h"
 #include "model/model.h"
+#include "runtime/nearest.h"
 
 namespace app {
 
@@ -12,10 +13,9 @@ float Angle(uint32_t step, uint32_t count) {
 }
 
 uint8_t Brightness(float value) {
-  const float level = (value + 1.0f) * 127.5f + 0.5f;
-  if (level >= 255.0f) return 255;
-  // Written so that NaN is dark.
-  return level > 0.0f ? static_cast<uint8_t>(level) : 0;
+  const int32_t level = Nearest((value + 1.0f) * 127.5f);
+  if (level < 0) return 0;
+  return level > 255 ? 255 : static_cast<uint8_t>(level);
 }
 
 void Start() {
@@ -29,8 +29,6 @@ void Start() {
   Print(engine::Name());
   Print(": arena ");
   PrintInteger(static_cast<int32_t>(engine::GetInfo().arena_used));
-  Print(" of ");
-  PrintInteger(static_cast<int32_t>(length));
   Print(" bytes\n");
 }
 

@@ -1,17 +1,30 @@
 #include "app/console.h"
 
 #include "boards/board.h"
+#include "runtime/nearest.h"
 
 namespace app {
 namespace {
 
-void PrintDigits(uint32_t number, int least) {
-  char digits[10];
-  int count = 0;
-  for (; number > 0 || count < least; number /= 10) {
-    digits[count++] = static_cast<char>('0' + number % 10);
+constexpr uint32_t kNoPoint = 0xffffffff;
+
+// At least `least` digits, with a point in front of the last `point`. Decimal numbers have a sign.
+[[gnu::noinline]] void PrintDigits(uint32_t number, uint32_t base, uint32_t least, uint32_t point) {
+  if (base == 10 && static_cast<int32_t>(number) < 0) {
+    board::Write('-');
+    number = 0 - number;
   }
-  while (count > 0) board::Write(digits[--count]);
+  char text[12];  // ten digits, the point and the end
+  char* begin = text + sizeof(text) - 1;
+  *begin = '\0';
+  uint32_t count = 0;
+  do {
+    if (count++ == point) *--begin = '.';
+    const uint32_t digit = number % base;
+    *--begin = static_cast<char>(digit + (digit < 10 ? '0' : 'a' - 10));
+    number /= base;
+  } while (number > 0 || count < least);
+  Print(begin);
 }
 
 }  // namespace
@@ -20,22 +33,12 @@ void Print(const char* text) {
   while (*text != '\0') board::Write(*text++);
 }
 
-void PrintInteger(int32_t number) {
-  if (number < 0) board::Write('-');
-  PrintDigits(number < 0 ? 0u - static_cast<uint32_t>(number) : static_cast<uint32_t>(number), 1);
-}
+void PrintInteger(int32_t number) { PrintDigits(static_cast<uint32_t>(number), 10, 1, kNoPoint); }
+
+void PrintHexadecimal(uint32_t number) { PrintDigits(number, 16, 8, kNoPoint); }
 
 void PrintFixed(float number) {
-  constexpr float kLargest = 2147.0f;
-  constexpr uint32_t kMillion = 1000000;
-  const bool negative = number < 0;
-  if (negative) number = -number;
-  if (!(number < kLargest)) number = kLargest;
-  const uint32_t millionths = static_cast<uint32_t>(number * static_cast<float>(kMillion) + 0.5f);
-  if (negative && millionths > 0) board::Write('-');
-  PrintDigits(millionths / kMillion, 1);
-  board::Write('.');
-  PrintDigits(millionths % kMillion, 6);
+  PrintDigits(static_cast<uint32_t>(Nearest(number * 1000000.0f)), 10, 7, 6);
 }
 
 }  // namespace app

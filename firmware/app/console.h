@@ -11,6 +11,9 @@ void Print(const char* text);
 
 void PrintInteger(int32_t number);
 
+// Eight digits.
+void PrintHexadecimal(uint32_t number);
+
 // Six digits after the point; what does not fit into +-2147 is printed as that.
 void PrintFixed(float number);
 

@@ -16,11 +16,11 @@ void Step(uint32_t step) {
   const uint8_t led = app::Brightness(y);
   board::SetLed(led);
   app::PrintFixed(x);
-  app::Print(",");
+  board::Write(',');
   app::PrintFixed(y);
-  app::Print(",");
+  board::Write(',');
   app::PrintInteger(led);
-  app::Print("\n");
+  board::Write('\n');
 }
 
 }  // namespace

@@ -1,9 +1,2 @@
-set(CMAKE_SYSTEM_NAME Generic)
-set(CMAKE_SYSTEM_PROCESSOR arm)
-set(CMAKE_CXX_COMPILER arm-none-eabi-g++)
-set(CMAKE_CXX_COMPILER_FORCED TRUE)
-set(CMAKE_CXX_COMPILER_ID GNU)
-set(CMAKE_CXX_FLAGS_INIT
-    "-mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16 -fno-unwind-tables -fno-asynchronous-unwind-tables -fno-use-cxa-atexit")
-set(FREESTANDING_LINK_OPTIONS -nostdlib -nostartfiles)
-set(FREESTANDING_LIBRARIES gcc)
+set(core "-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16")
+include(${CMAKE_CURRENT_LIST_DIR}/gcc.cmake)

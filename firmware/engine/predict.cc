@@ -1,46 +1,48 @@
 // Radians in, value out: what every engine does alike around its raw step.
 
-#include <float.h>
-
 #include "engine/predictor.h"
+#include "runtime/nearest.h"
+
+// A build without float32 models is smaller.
+#ifndef ENGINE_FLOAT32
+#define ENGINE_FLOAT32 1
+#endif
 
 namespace engine {
-namespace {
-
-// To the nearest integer, ties to even, as a float: above 2^22 a float32 has no fraction left to
-// round, and below, adding and subtracting 1.5 * 2^23 leaves it no room for one.
-float RoundToEven(float value) {
-  constexpr float kLimit = 4194304.0f, kMagic = 12582912.0f;
-  if (value > kLimit || value < -kLimit) return value;
-  return (value + kMagic) - kMagic;
-}
-
-}  // namespace
-
 int8_t Quantize(float real, float scale, int32_t zero_point) {
-  const float steps = RoundToEven(real / scale) + static_cast<float>(zero_point);
-  if (steps > 127.0f) return 127;
-  if (steps < -128.0f) return -128;
-  return static_cast<int8_t>(static_cast<int32_t>(steps));
+  int32_t steps = Nearest(real / scale);
+#if defined(__thumb2__) && defined(__ARM_FEATURE_DSP)
+  __asm__("qadd %0, %0, %1\n ssat %0, #8, %0" : "+r"(steps) : "r"(zero_point));
+#else
+  // No sum can leave int32 from here, and what is clipped here would be so after adding too.
+  if (steps > 512) steps = 512;
+  if (steps < -512) steps = -512;
+  steps += zero_point;
+  if (steps > 127) steps = 127;
+  if (steps < -128) steps = -128;
+#endif
+  return static_cast<int8_t>(steps);
 }
 
 Status Predict(float radians, float* value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &radians, 4);
+  if ((~bits & 0x7f800000) == 0) {
+    return Refuse(Status::kInputOutOfRange, "input not finite");
+  }
   const Info& info = GetInfo();
-  if (info.inputs == 0) return Refuse(Status::kNotInitialized, "Init() has not accepted a model");
-  // Written so that NaN fails too.
-  if (!(radians >= -FLT_MAX && radians <= FLT_MAX)) {
-    return Refuse(Status::kInputOutOfRange, "the input is not a finite number");
+  // Without a model there is no input; then the raw step refuses.
+  if (info.inputs * info.outputs > 1) {
+    return Refuse(Status::kNotScalar, "not one input and output");
   }
-  if (info.inputs != 1 || info.outputs != 1) {
-    return Refuse(Status::kNotScalar, "Predict() needs one input and one output value");
-  }
+#if ENGINE_FLOAT32
   if (!info.is_int8) return InvokeFloat(&radians, value);
+#endif
   const int8_t input = Quantize(radians, info.input_scale, info.input_zero_point);
-  int8_t output;
+  int8_t output = 0;
   const Status status = Invoke(&input, &output);
-  if (status != Status::kOk) return status;
   *value = static_cast<float>(output - info.output_zero_point) * info.output_scale;
-  return Status::kOk;
+  return status;
 }
 
 }  // namespace engine

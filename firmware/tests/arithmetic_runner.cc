@@ -15,10 +15,13 @@ int main() {
                &accumulator) == 4) {
     ++lines;
     engine::Multiplier multiplier;
-    if (engine::QuantizeMultiplier(engine::FloatFromBits(input), engine::FloatFromBits(weight),
-                                   engine::FloatFromBits(output), &multiplier)) {
-      printf("%" PRId32 " %" PRId32 " %" PRId32 "\n", multiplier.value, multiplier.shift,
-             engine::Scale(accumulator, multiplier));
+    if (engine::QuantizeMultiplier(input, weight, output, &multiplier)) {
+      // As TFLM keeps it: 31 bits, and one shift. What leaves 0 of everything, TFLM makes 0.
+      const bool vanishes = multiplier.right > 31;
+      const int32_t shift =
+          static_cast<int32_t>(multiplier.left) - static_cast<int32_t>(multiplier.right);
+      printf("%" PRIu32 " %" PRId32 " %" PRId32 "\n", vanishes ? 0 : multiplier.value >> 1,
+             vanishes ? 0 : shift, engine::Scale(accumulator, multiplier));
     } else {
       puts("none");
     }

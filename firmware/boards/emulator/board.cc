@@ -5,16 +5,13 @@
 // ARMv7-M Architecture Reference Manual, B3.2 and B3.3 (system control, SysTick).
 
 #include "boards/board.h"
+#include "boards/common/cortex_m.h"
 
 namespace {
 
 constexpr uint32_t kClockHz = 25000000;
 constexpr uint32_t kBaud = 115200;
-constexpr uint32_t kTickHz = 1000;
-
-volatile uint32_t& Register(uint32_t address) {
-  return *reinterpret_cast<volatile uint32_t*>(address);
-}
+constexpr uint32_t kTicks = 1000;  // a second: nobody's eyes have to follow
 
 // CMSDK APB UART 0
 constexpr uint32_t kUart = 0x40004000;
@@ -29,16 +26,6 @@ constexpr uint32_t kUartTransmitterEnable = 1 << 0;
 // they show the brightness as a number; a board with one LED dims that instead.
 constexpr uint32_t kLeds = 0x4002f004;
 
-// SysTick
-constexpr uint32_t kSysTickControl = 0xe000e010;
-constexpr uint32_t kSysTickReload = 0xe000e014;
-constexpr uint32_t kSysTickValue = 0xe000e018;
-constexpr uint32_t kSysTickCoreClock = 1 << 2;
-constexpr uint32_t kSysTickEnable = 1 << 0;
-constexpr uint32_t kSysTickReached = 1 << 16;
-
-extern "C" uint8_t arena_start[], arena_end[];  // from the linker script
-
 }  // namespace
 
 namespace board {
@@ -46,9 +33,7 @@ namespace board {
 void Init() {
   Register(kUartBaudDivider) = kClockHz / kBaud;
   Register(kUartControl) = kUartTransmitterEnable;
-  Register(kSysTickReload) = kClockHz / kTickHz - 1;
-  Register(kSysTickValue) = 0;
-  Register(kSysTickControl) = kSysTickCoreClock | kSysTickEnable;
+  StartSysTick(kClockHz, kTicks);
 }
 
 void Write(char character) {
@@ -59,22 +44,6 @@ void Write(char character) {
 
 void SetLed(uint8_t brightness) { Register(kLeds) = brightness; }
 
-void WaitForTick() {
-  while ((Register(kSysTickControl) & kSysTickReached) == 0) {
-  }
-}
-
-uint8_t* Arena(size_t* length) {
-  *length = static_cast<size_t>(arena_end - arena_start);
-  return arena_start;
-}
-
-void Stop(int exit_code) {
-  // After a failure: half of the LEDs, then the other half, for ever.
-  for (uint8_t pattern = 0x0f;; pattern = static_cast<uint8_t>(~pattern)) {
-    if (exit_code != 0) SetLed(pattern);
-    for (uint32_t tick = 0; tick < kTickHz / 2; ++tick) WaitForTick();
-  }
-}
+void WaitForTick() { WaitForSysTick(); }
 
 }  // namespace board

@@ -3,44 +3,48 @@
 namespace engine {
 namespace {
 
-// A normal float32 is Mantissa() * 2^Exponent().
-uint32_t Mantissa(float value) { return (BitsOfFloat(value) & 0x7fffff) | 0x800000; }
+// A normal float32 is Mantissa() * 2^(exponent - 150), by its bits.
+uint32_t Mantissa(uint32_t bits) { return (bits & 0x7fffff) | 0x800000; }
 
-int32_t Exponent(float value) { return static_cast<int32_t>(BitsOfFloat(value) >> 23) - 150; }
+// Also false for a negative one, which counts its sign to the exponent.
+bool IsNormal(uint32_t bits) { return (bits >> 23) - 1 < 254; }
+
+uint32_t Clip(int32_t shift) {
+  if (shift < 0) return 0;
+  return static_cast<uint32_t>(shift > 63 ? 63 : shift);
+}
 
 }  // namespace
 
-bool IsScale(float scale) {
-  const uint32_t exponent = BitsOfFloat(scale) >> 23;  // with the sign: negative ones are above 255
-  return exponent - 1 < 254;
-}
-
-bool QuantizeMultiplier(float input_scale, float weight_scale, float output_scale,
+bool QuantizeMultiplier(uint32_t input_scale, uint32_t weight_scale, uint32_t output_scale,
                         Multiplier* multiplier) {
-  if (!IsScale(input_scale) || !IsScale(weight_scale) || !IsScale(output_scale)) return false;
-  uint64_t remainder = static_cast<uint64_t>(Mantissa(input_scale)) * Mantissa(weight_scale);
-  const uint64_t divisor = static_cast<uint64_t>(Mantissa(output_scale)) << 24;
-  int32_t shift = Exponent(input_scale) + Exponent(weight_scale) - Exponent(output_scale) + 25 + 54;
-  // Long division, bit by bit, until there are the 53 bits of a double and one more.
-  uint64_t quotient = 0;
+  if (!IsNormal(input_scale) || !IsNormal(weight_scale) || !IsNormal(output_scale)) return false;
+  // Long division, bit by bit, until there are 31. Both numbers are shifted so that the divisor is
+  // a high word.
+  uint64_t rest = (static_cast<uint64_t>(Mantissa(input_scale)) * Mantissa(weight_scale)) << 8;
+  const uint32_t divisor = Mantissa(output_scale);
+  int32_t shift = static_cast<int32_t>((input_scale >> 23) + (weight_scale >> 23)) -
+                  static_cast<int32_t>(output_scale >> 23) - 94;
+  uint32_t quotient = 0;
   do {
     quotient <<= 1;
-    if (remainder >= divisor) {
-      remainder -= divisor;
+    if (rest >> 32 >= divisor) {
+      rest -= static_cast<uint64_t>(divisor) << 32;
       quotient |= 1;
     }
-    remainder <<= 1;
+    rest <<= 1;
     --shift;
-  } while (quotient >> 53 == 0);
-  // TFLM rounds to the 53 bits, ties to even, and then to 31 bits, ties upwards. Of the 23 bits to
-  // go, 0111...1 is all that the first rounding lifts over the second one's limit (it is a tie of
-  // an odd number, or more), so both are one.
-  const uint32_t value = static_cast<uint32_t>((quotient + (1 << 22) + 1) >> 23);
-  // Rounding can give 2^31.
-  const uint32_t carry = value >> 31;
-  shift += static_cast<int32_t>(carry);
-  *multiplier = {static_cast<int32_t>(value >> carry), shift};
-  if (shift < -31) *multiplier = {0, 0};  // too small for anything to be left
+  } while (quotient >> 30 == 0);
+  // TFLM rounds to the 53 bits of a double, ties to even, and then to 31 bits, ties upwards. Of the
+  // 23 bits that go, 0111...1 is all that the first rounding lifts over the second one's limit (it
+  // is a tie of an odd number, or more). So what remains is rounded up from 1/2 - 1/2^23 on.
+  if (rest >= divisor * 0xfffffc00ull) ++quotient;
+  uint32_t value = quotient << 1;
+  if (value == 0) {  // rounded up to 2^32
+    value = 1u << 31;
+    ++shift;
+  }
+  *multiplier = {value, Clip(shift), Clip(-shift)};
   return shift <= 30;
 }
 

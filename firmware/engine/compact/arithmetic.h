@@ -25,34 +25,34 @@ inline uint32_t BitsOfFloat(float value) {
   return bits;
 }
 
-// What an accumulator is multiplied by: value * 2^(shift - 31), value in [2^30, 2^31) or 0.
+// What an accumulator is multiplied by: value / 2^32 * 2^left / 2^right. One of the shifts is 0, or
+// both are. FullyConnectedInt8() reads the three words in this order.
 struct Multiplier {
-  int32_t value;
-  int32_t shift;  // -31 ... 30; positive is to the left
+  uint32_t value;  // 2^31 or more, even
+  uint32_t left;   // 30 at most
+  uint32_t right;  // 63 at most; from 32 on, that leaves 0 of everything
 };
-
-// Whether this is a scale to work with: positive, finite and normal.
-bool IsScale(float scale);
 
 // input_scale * weight_scale / output_scale as TFLM computes it, in double, where the product of
 // two float32 is exact. (Before autumn 2026, TFLM rounded that product to float32 where one scale
 // serves a whole tensor.) Without double arithmetic, which would cost a small core two kilobytes of
-// flash. Returns false if a scale is none, or the multiplier is out of range.
-bool QuantizeMultiplier(float input_scale, float weight_scale, float output_scale,
+// flash. The scales are the bits of float32 numbers. Returns false if one of them is not positive,
+// finite and normal, or if the multiplier is out of range.
+bool QuantizeMultiplier(uint32_t input_scale, uint32_t weight_scale, uint32_t output_scale,
                         Multiplier* multiplier);
 
-// accumulator * multiplier, rounded twice: to 31 fractional bits, then to an integer.
-inline int32_t Scale(int32_t accumulator, Multiplier multiplier) {
-  const uint32_t left = multiplier.shift > 0 ? static_cast<uint32_t>(multiplier.shift) : 0;
-  const uint32_t right = multiplier.shift > 0 ? 0 : static_cast<uint32_t>(-multiplier.shift);
+// accumulator * multiplier, rounded twice: to 31 fractional bits, then to an integer, halves away
+// from zero.
+inline int32_t Scale(int32_t accumulator, const Multiplier& multiplier) {
   // Unsigned, because the reference wraps around here.
-  const int32_t shifted = static_cast<int32_t>(static_cast<uint32_t>(accumulator) << left);
-  const int64_t product = static_cast<int64_t>(shifted) * multiplier.value;
+  const int32_t shifted =
+      static_cast<int32_t>(static_cast<uint32_t>(accumulator) << multiplier.left);
+  const int64_t product = static_cast<int64_t>(shifted) * (multiplier.value >> 1);
   const int32_t high = static_cast<int32_t>((product + (1 << 30)) >> 31);
-  const uint32_t mask = (1u << right) - 1;
-  const uint32_t rest = static_cast<uint32_t>(high) & mask;
-  const uint32_t threshold = (mask >> 1) + (high < 0 ? 1 : 0);
-  return (high >> right) + (rest > threshold ? 1 : 0);
+  if (multiplier.right == 0) return high;
+  // Less one for negative numbers, halves go the right way. No overflow: |high| is below 2^31.
+  const int64_t lowered = high - (high < 0 ? 1 : 0);
+  return static_cast<int32_t>(((lowered >> (multiplier.right - 1)) + 1) >> 1);
 }
 
 }  // namespace engine

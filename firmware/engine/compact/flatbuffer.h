@@ -1,10 +1,11 @@
-// Reads a flatbuffer in place and trusts none of it: every offset and length is compared with the
-// buffer's size before it is followed.
+// Reads a flatbuffer in place and trusts none of it: every position is compared with the buffer's
+// size before something is read there, wherever it came from.
 //
 // Layout, from the FlatBuffers documentation ("Internals"): a table begins with a signed offset
 // back to its vtable; the vtable holds its own size, the table's size, and for each field where it
 // lies inside the table, 0 if it is absent. Strings, vectors and tables are reached through
-// unsigned offsets relative to where the offset stands. All numbers are little-endian.
+// unsigned offsets relative to where the offset stands. A vector begins with the number of its
+// elements. All numbers are little-endian.
 
 #ifndef ENGINE_COMPACT_FLATBUFFER_H_
 #define ENGINE_COMPACT_FLATBUFFER_H_
@@ -13,56 +14,41 @@
 
 namespace engine {
 
-// What a table's field holds. The low four bits are the size of the number, or of an element.
-enum Kind : uint8_t {
-  kEnd = 0x00,   // behind the last field of interest
-  kSkip = 0x10,  // of no interest
-  kByte = 0x01,
-  kWord = 0x04,
-  kTable = 0x20,
-  kBytes = 0x41,  // vectors of numbers; an offset to a table is a word
-  kWords = 0x44,
-  kLongs = 0x48,
-};
-constexpr uint32_t kSizeBits = 0x0f;
+// A field of a table: its number, and what it holds.
+enum Kind : uint32_t { kByte = 1, kChild = 2, kWord = 4 };  // of a number, its size
+constexpr uint32_t Field(uint32_t number, Kind kind) { return number << 3 | kind; }
 
-// A field as it was found: a number; or the position of a table, or of a vector's first element.
-// All zeros if it is absent.
-struct Value {
-  uint32_t value;
-  uint32_t count;  // of the vector's elements, which are all inside of the buffer; else 1
-};
+// There is one buffer at a time, since every argument more costs flash. Tables and vectors are
+// known by their positions, bytes from the buffer's begin. Position 0 holds the root offset and can
+// be neither, so 0 means "absent": its fields are absent too, and it has no elements. Whoever reads
+// outside gets 0, now and from then on, whatever else is read.
+namespace flatbuffer {
 
-// Positions are bytes from the buffer's begin. Position 0 holds the root offset and can be no
-// table, so 0 means "absent". Whoever reads outside gets zeros, and ok() is false from then on.
-class Flatbuffer {
- public:
-  Flatbuffer(const uint8_t* data, uint32_t size) : data_(data), size_(size) {}
+// The buffer to read.
+void Open(const uint8_t* data, uint32_t size);
 
-  bool ok() const { return ok_; }
-  const uint8_t* At(uint32_t position) const { return data_ + position; }
+// From now on, everything is outside.
+void Close();
 
-  // The number that stands in `bytes` bytes (1, 2 or 4) at a position.
-  uint32_t Read(uint32_t position, uint32_t bytes);
+// Whether everything that was asked for was there.
+bool IsOpen();
 
-  // Follows the offset that stands at a position.
-  uint32_t Follow(uint32_t position);
+// The number that stands in `bytes` bytes (1, 2 or 4) at a position.
+uint32_t Read(uint32_t position, uint32_t bytes);
 
-  // A table's fields, number 0 and on: kinds[i] says what is expected, and values[i] is the answer.
-  void ReadTable(uint32_t table, const Kind* kinds, Value* values);
+// What a field holds: a number, or the position of a table or vector. 0 if it is absent.
+uint32_t Get(uint32_t table, uint32_t field);
 
-  // Element number `index` of a vector of words, or the table that it leads to.
-  uint32_t WordAt(const Value& vector, uint32_t index);
-  uint32_t TableAt(const Value& vector, uint32_t index);
+// How many elements a vector has; element number `index` of a vector of words, or the table that
+// it leads to.
+uint32_t Count(uint32_t vector);
+uint32_t Word(uint32_t vector, uint32_t index);
+uint32_t Table(uint32_t vector, uint32_t index);
 
- private:
-  bool Fits(uint32_t position, uint32_t bytes);
+// The elements of a vector of so many bytes. If they are not all inside, they must not be used.
+const uint8_t* Bytes(uint32_t vector, uint32_t count);
 
-  const uint8_t* data_;
-  uint32_t size_;  // 2^31 at most, so that sums of positions do not wrap around
-  bool ok_ = true;
-};
-
+}  // namespace flatbuffer
 }  // namespace engine
 
 #endif  // ENGINE_COMPACT_FLATBUFFER_H_

@@ -3,30 +3,38 @@
 namespace engine {
 namespace {
 
-// In the order of tensorflow/lite/schema/schema.fbs. One string costs less flash than a table of
-// pointers; an operator that does not occur next to dense layers takes its place as an empty name.
-constexpr uint32_t kTypeCount = 10, kOperatorCount = 29;
+// For an operator the key is 1 + its number in the schema, for a type 255 - its number there; there
+// are no operators with numbers so high.
 const char kNames[] =
-    "FLOAT32\0FLOAT16\0INT32\0UINT8\0INT64\0STRING\0BOOL\0INT16\0\0INT8\0"
-    "ADD\0AVERAGE_POOL_2D\0CONCATENATION\0CONV_2D\0DEPTHWISE_CONV_2D\0\0DEQUANTIZE\0\0\0\0\0\0\0\0"
-    "LOGISTIC\0\0LSTM\0MAX_POOL_2D\0MUL\0RELU\0\0RELU6\0RESHAPE\0\0\0SOFTMAX\0\0\0TANH";
-
-// nullptr for an empty name.
-const char* Nth(uint32_t index) {
-  const char* name = kNames;
-  for (; index > 0; --index) {
-    while (*name++ != '\0') {
-    }
-  }
-  return *name == '\0' ? nullptr : name;
-}
+    "\004CONV_2D\0"
+    "\005DEPTHWISE_CONV_2D\0"
+    "\017LOGISTIC\0"
+    "\024RELU\0"
+    "\027RESHAPE\0"
+    "\032SOFTMAX\0"
+    "\035TANH\0"
+    "\377FLOAT32\0"
+    "\376FLOAT16\0"
+    "\375INT32\0"
+    "\374UINT8\0"
+    "\373INT64\0"
+    "\370INT16\0"
+    "\366INT8\0";
 
 }  // namespace
 
-const char* OperatorName(uint32_t code) {
-  return code < kOperatorCount ? Nth(kTypeCount + code) : nullptr;
+[[gnu::noinline]] const char* FindText(const char* list, uint32_t key) {
+  while (*list != '\0') {
+    const uint32_t found = static_cast<uint8_t>(*list++);
+    if (found == key) return list;
+    while (*list++ != '\0') {
+    }
+  }
+  return nullptr;
 }
 
-const char* TypeName(uint32_t type) { return type < kTypeCount ? Nth(type) : nullptr; }
+const char* OperatorName(uint32_t code) { return FindText(kNames, 1 + code); }
+
+const char* TypeName(uint32_t type) { return FindText(kNames, 255 - type); }
 
 }  // namespace engine

@@ -1,4 +1,4 @@
-// Names for what a model may ask for and this engine does not have, for messages.
+// Texts of one list: they take less flash than pointers to as many.
 
 #ifndef ENGINE_COMPACT_NAMES_H_
 #define ENGINE_COMPACT_NAMES_H_
@@ -6,6 +6,10 @@
 #include <stdint.h>
 
 namespace engine {
+
+// The text behind the byte `key`, in a list of such bytes (none is 0) and texts that ends with an
+// empty string; nullptr if there is none.
+const char* FindText(const char* list, uint32_t key);
 
 // The name of a builtin operator, or of a tensor type, of the TensorFlow Lite schema; nullptr for
 // the rarer ones. Source: tensorflow/lite/schema/schema.fbs.

@@ -1,0 +1,23 @@
+#include "engine/compact/fully_connected.h"
+
+#if ENGINE_FLOAT32
+
+namespace engine {
+
+void FullyConnectedFloat(const Layer& layer, const float* input, float* output) {
+  const uint8_t* weight = layer.weights;
+  const uint8_t* bias = layer.bias;
+  for (uint32_t row = 0; row < layer.rows; ++row, bias += layer.bias_step) {
+    float sum = 0;
+    for (uint32_t column = 0; column < layer.columns; ++column, weight += 4) {
+      sum += FloatFromBits(Load(weight)) * input[column];
+    }
+    sum += FloatFromBits(Load(bias));
+    sum = sum > layer.float_min ? sum : layer.float_min;
+    output[row] = sum < layer.float_max ? sum : layer.float_max;
+  }
+}
+
+}  // namespace engine
+
+#endif

@@ -1,0 +1,240 @@
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from workshop_utils import doctor, machine
+from workshop_utils.cli import main
+
+
+@pytest.fixture(scope="module")
+def printed():
+    """What the command prints here, as JSON, and which modules it imported."""
+    code = (
+        "import sys\n"
+        "from workshop_utils.cli import main\n"
+        "try: main(['doctor', '--json'])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def row(found, name):
+    return next(check for check in found["checks"] if check["name"] == name)
+
+
+def test_the_object_is_the_one_described(printed):
+    found = json.loads(printed.stdout)
+    assert printed.returncode == (0 if found["ready"] else 1)
+    assert set(found) == {
+        *("schema", "kind", "ready", "machine", "versions", "checks", "packages", "done"),
+        "seconds",
+    }
+    for check in found["checks"]:
+        assert set(check) == {"name", "ok", "required", "found", "advice", "seconds"}
+        assert check["ok"] or check["advice"], "What is wrong comes with what to do."
+    assert found["ready"] == all(check["ok"] for check in found["checks"] if check["required"])
+    assert found["versions"]["numpy"] == __import__("numpy").__version__
+
+
+def test_it_really_starts_a_kernel_and_an_image(printed):
+    found = json.loads(printed.stdout)
+    assert row(found, "Jupyter kernel")["found"].startswith("python3 answered")
+    assert "the answer is right" in row(found, "Compiler, emulator")["found"]
+
+
+def test_it_does_not_import_tensorflow(printed):
+    modules = printed.stderr.split()
+    assert "jupyter_client" in modules and "unicorn" in modules
+    assert not {"tensorflow", "keras", "pandas", "matplotlib"} & set(modules)
+
+
+def test_the_object_names_nobody(printed):
+    import getpass
+    import platform
+
+    for private in (getpass.getuser(), platform.node()):
+        assert not private or f'"{private}"' not in printed.stdout
+
+
+# ---- What it finds when something is wrong
+
+
+def command(monkeypatch, *checks):
+    monkeypatch.setattr(doctor, "_CHECKS", list(checks))
+    return CliRunner().invoke(main, ["doctor"])
+
+
+def test_a_missing_package_fails_with_the_command(monkeypatch):
+    real = machine.installed
+    monkeypatch.setattr(machine, "installed", lambda name: None if name == "keras" else real(name))
+    monkeypatch.setattr(doctor, "_set_up_by_install", lambda: True)
+    result = command(monkeypatch, ("Packages", True, doctor._packages))
+    assert result.exit_code == 1
+    assert "MEND" in result.output and "1 missing: keras" in result.output
+    assert "uv pip install --python" in result.output
+    assert "--require-hashes -r requirements.lock" in result.output
+    assert "Not ready yet" in result.output
+
+
+def test_another_version_is_a_note_and_listed(monkeypatch):
+    real = machine.installed
+    monkeypatch.setattr(machine, "installed", lambda name: "0.1" if name == "keras" else real(name))
+    monkeypatch.setattr(doctor, "_CHECKS", [("Versions", False, doctor._versions)])
+    found = doctor.examine()
+    assert found["ready"] and not row(found, "Versions")["ok"]
+    wanted = machine.pins()["keras"]
+    assert {"name": "keras", "wanted": wanted, "found": "0.1"} in found["packages"]
+    assert f"keras 0.1, not {wanted}" in row(found, "Versions")["found"]
+
+
+@pytest.mark.parametrize(
+    ("by_install", "conda", "command"),
+    [(True, False, "uv pip install"), (False, True, "conda env update"), (False, False, "install")],
+)
+def test_the_command_fits_how_the_course_was_set_up(
+    monkeypatch, tmp_path, by_install, conda, command
+):
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    if by_install:
+        (tmp_path / ".workshop-set-up").write_text("x")
+    if conda:
+        (tmp_path / "conda-meta").mkdir()
+    assert command in doctor._repair("ziglang")
+    assert ("--reinstall-package ziglang" in doctor._repair("ziglang")) == by_install
+
+
+def test_a_kernel_that_jupyter_does_not_know(monkeypatch):
+    monkeypatch.setattr(doctor, "KERNEL", "no-such-kernel")
+    ok, found, advice = doctor._kernel()
+    assert not ok and found == "Jupyter knows no kernel no-such-kernel"
+    assert advice.endswith("-m ipykernel install --sys-prefix")
+
+
+def kernelspec(monkeypatch, tmp_path, *argv):
+    folder = tmp_path / "kernels" / "other"
+    folder.mkdir(parents=True)
+    spec = {"argv": list(argv), "display_name": "other", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    monkeypatch.setattr(doctor, "KERNEL", "other")
+
+
+def test_a_kernel_that_dies_says_why(monkeypatch, tmp_path):
+    code = "raise SystemExit('No module named ipykernel_launcher')"
+    kernelspec(monkeypatch, tmp_path, sys.executable, "-c", code)
+    ok, found, _ = doctor._kernel()
+    assert not ok and found == "other does not start: No module named ipykernel_launcher"
+
+
+def test_a_kernel_of_another_python_is_noticed(monkeypatch, tmp_path):
+    arguments = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernelspec(monkeypatch, tmp_path, sys.executable, *arguments)
+    assert doctor._kernel()[0]
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    ok, found, advice = doctor._kernel()
+    assert not ok and "belongs to another Python" in found
+    assert "kernelspec remove -f other, then" in advice
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("1013904223u", "1013904224u", "the emulator computes wrongly"),
+        ("uart[2] = 1;", "uart[2] = one;", "the compiler failed: ten_lines.cc:"),
+        ("uart[2] = 1;", "*(volatile int*)0x60000000 = 1;", "0x60000000"),
+    ],
+)
+def test_a_compiler_or_emulator_that_does_not_work(monkeypatch, old, new, words):
+    assert old in doctor._PROGRAM
+    monkeypatch.setattr(doctor, "_PROGRAM", doctor._PROGRAM.replace(old, new))
+    ok, found, advice = doctor._firmware()
+    assert not ok and words in found and advice
+
+
+def test_a_full_disk(monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: SimpleNamespace(free=10_000_000))
+    ok, found, advice = doctor._disk()
+    assert not ok and found.startswith("0.0 GB free") and advice.startswith("make room")
+
+
+def test_little_memory(monkeypatch):
+    monkeypatch.setattr(machine, "memory", lambda: (4_000_000_000, 700_000_000))
+    ok, found, advice = doctor._memory()
+    assert not ok and found == "0.7 of 4.0 GB available" and "close other programs" in advice
+
+
+def test_a_check_that_breaks_does_not_take_the_doctor_along(monkeypatch):
+    def breaks():
+        raise OSError("no libc here\nand more")
+
+    result = command(monkeypatch, ("Kernel", True, breaks))
+    assert result.exit_code == 1
+    assert "OSError: no libc here" in result.output and "Traceback" not in result.output
+
+
+def test_programs_that_are_not_needed_come_with_how_to_get_them(monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda program: None)
+    for check in (doctor._arm_gcc, doctor._qemu):
+        ok, found, advice = check()
+        assert not ok and "not needed" in found and "install" in advice
+
+
+def port(device, vid=0x2E8A):
+    return SimpleNamespace(device=device, vid=vid, description="a board")
+
+
+@pytest.mark.parametrize(
+    ("ports", "usable", "ok", "words"),
+    [
+        ([], True, False, "none connected"),
+        ([port("/dev/ttyS0", vid=None)], True, False, "none connected"),
+        ([port("/dev/ttyACM0")], True, True, "/dev/ttyACM0 (a board)"),
+        ([port("/dev/ttyACM0")], False, False, "no permission for /dev/ttyACM0"),
+    ],
+)
+def test_boards(monkeypatch, ports, usable, ok, words):
+    tools = SimpleNamespace(list_ports=SimpleNamespace(comports=lambda: ports))
+    monkeypatch.setitem(sys.modules, "serial", SimpleNamespace(tools=tools))
+    monkeypatch.setitem(sys.modules, "serial.tools", tools)
+    monkeypatch.setattr(doctor, "_usable", lambda device: usable)
+    found = doctor._boards()
+    assert found[0] is ok and words in found[1]
+
+
+def test_without_pyserial_boards_are_left_out(monkeypatch):
+    for name in ("serial", "serial.tools", "serial.tools.list_ports"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert doctor._look(("Boards", False, doctor._boards)) is None
+
+
+def test_it_says_which_notebooks_are_done(tmp_path, monkeypatch):
+    made_by = {tmp_path / "a": "02_a", tmp_path / "b": "03_b", tmp_path / "c": "03_b"}
+    monkeypatch.setattr(doctor.paths, "MADE_BY", made_by)
+    assert doctor._done() == []
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("")
+    assert doctor._done() == ["02_a"]
+
+
+def test_the_table_has_a_row_for_each_check(printed):
+    found = json.loads(printed.stdout)
+    shown = doctor.table(found)
+    assert list(shown.index) == [check["name"] for check in found["checks"]]
+    assert (shown["Found"] == [check["found"] for check in found["checks"]]).all()
+    command = "x" * 90  # longer than what pandas shows of its own accord
+    check = {**found["checks"][0], "ok": False, "required": True, "advice": command}
+    for whole in (repr, lambda table: table._repr_html_()):
+        assert command in whole(doctor.table({"checks": [check]}))
+    wrong = shown[shown[""] != "ok"]
+    assert (wrong["What to do"] != "").all()
+    assert (shown[shown[""] == "ok"]["What to do"] == "").all()
+
+
+def test_the_oldest_and_newest_python_are_those_of_the_project():
+    text = (machine.paths.PROJECT / "pyproject.toml").read_text()
+    (low, high) = doctor.PYTHONS
+    assert f'requires-python = ">={low[0]}.{low[1]},<{high[0]}.{high[1] + 1}"' in text
