@@ -254,6 +254,13 @@ def test_a_run_that_does_not_learn_says_so_and_why(changed_run):
     assert "no conversion can mend that" in quantized
 
 
+def test_the_solutions_are_right_whatever_the_parameters_are(changed_run):
+    for path in sorted((changed_run[0] / "output").glob("*.ipynb"))[1:7]:
+        checks = [line for line in printed(path).splitlines() if line.startswith("Your turn: ")]
+        assert len(checks) == 1, path.name
+        assert "\nRight: " in "\n" + printed(path), path.name
+
+
 def test_the_same_seed_makes_the_same_bytes(changed_run, tmp_path):
     home, *_ = changed_run
     chosen = ["-p", "SEED", "7", "-p", "EPOCHS", "1", "-p", "BATCH_SIZE", "256"]
