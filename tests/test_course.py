@@ -289,7 +289,7 @@ def test_the_page_needs_nothing_from_elsewhere(changed_run):
     assert "import(" not in page and "@import" not in page
     for number, path in course.notebooks().items():
         assert f'id="{path.stem}"' in page, number
-    assert page.count("<details><summary>Solution") == 5
+    assert page.count("<details><summary>Solution") == 6
 
 
 def test_copies_and_page_are_small(changed_run):
