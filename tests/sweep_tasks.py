@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+from distributed import get_worker
+
 LOG = "WORKSHOP_TEST_LOG"
 DIES_ONCE, RAISES, DIES = 3, 4, 5  # seeds
 
@@ -14,8 +16,9 @@ def well(values):
     with Path(os.environ[LOG]).open("a") as log:
         log.write(f"{values['SEED']}\n")
     time.sleep(0.1)
+    worker = get_worker().address
     files = {"models/model.tflite": f"{values['SEED']}".encode()}
-    return {"test_error": 0.01, "flash": 9000, "files": files, "seconds": 0.1, "worker": "w"}
+    return {"test_error": 0.01, "flash": 9000, "files": files, "seconds": 0.1, "worker": worker}
 
 
 def deadly(values):

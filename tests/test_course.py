@@ -300,7 +300,7 @@ def test_the_page_needs_nothing_from_elsewhere(changed_run):
     assert "import(" not in page and "@import" not in page
     for number, path in course.notebooks().items():
         assert f'id="{path.stem}"' in page, number
-    assert page.count("<details><summary>Solution") == 6
+    assert page.count("<details><summary>Solution") == 7
     for target in re.findall(r'href="#([^"]+)"', page):
         assert f'id="{target}"' in page, target
     assert not re.findall(r'href="(?!#|https://)[^"]+"', page)

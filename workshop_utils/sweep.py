@@ -17,6 +17,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from workshop_utils.errors import MissingArtifact, WorkshopError, check_whole_nu
 PLAN, TABLE, RUNS, WORKERS = "sweep.json", "results.csv", "runs", ".workers"
 ATTEMPTS = 3
 MAX_WORKERS = 64  # on one machine
+# TensorFlow keeps some 15 MB of each run, whatever is cleared: a fresh process gives them back.
+RUNS_A_WORKER = 50
 PATIENCE = 60  # seconds to wait for a scheduler or for a first worker
 _LAST = ["seconds", "attempts", "worker", "error"]
 
@@ -174,10 +177,14 @@ def dask_setup(worker):
 
 
 def _work(client, task, plan, output, rows, todo, say):
-    """Hand out the runs, take in what comes back, until there is nothing left to do."""
+    """Hand out the runs, take in what comes back, until there is nothing left to do.
+
+    Workers of our own are restarted now and then.
+    """
     from distributed import wait
 
     waiting, attempts, at_work = list(reversed(todo)), dict.fromkeys(todo, 0), {}
+    done_by, ours = Counter(), client.cluster is not None
     progress = _Progress(len(plan.runs), len(rows), say)
     while waiting or at_work:
         # No more than one a worker: a worker that dies takes no other runs with it.
@@ -205,6 +212,10 @@ def _work(client, task, plan, output, rows, todo, say):
             rows[number] = row
             _write_table(output, plan, rows)
             progress.show(row, {name: row[name] for name in plan.varied})
+            worker = row.get("worker")
+            done_by[worker] += 1
+            if ours and worker and waiting and done_by[worker] % RUNS_A_WORKER == 0:
+                client.restart_workers([worker])
 
 
 def _put(home, files):

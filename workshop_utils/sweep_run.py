@@ -75,6 +75,8 @@ def _tensorflow():
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:
         pass  # It is at work in this process already, and then its threads are there.
+    # It would warn that functions are compiled again and again: each run has a model of its own.
+    tf.get_logger().setLevel("ERROR")
     return tf
 
 
