@@ -100,4 +100,4 @@ def test_the_image_is_tried_out_when_it_is_built():
 
 def test_the_address_of_the_first_notebook():
     first = course.notebooks()["01"].name
-    assert (paths.PROJECT / "docs" / "hosting.md").read_text().count(f"notebooks/{first}") == 2
+    assert (paths.PROJECT / "docs" / "hosting.md").read_text().count(f"notebooks/{first}") == 1
