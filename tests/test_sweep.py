@@ -2,9 +2,11 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import nbformat
@@ -170,6 +172,26 @@ def test_a_run_is_a_home_for_the_workshop_command(a_run):
     assert f"\n{metrics['instructions']:,} instructions per inference" in printed
 
 
+def test_the_seed_decides_on_the_weights_whatever_other_threads_draw():
+    """Dask's threads use Python's `random` too; one here does nothing else."""
+    values, stop = sweep_spec.defaults(), threading.Event()
+
+    def draw():
+        while not stop.wait(0.02):
+            random.random()
+
+    expected = sweep_run._model(values).get_weights()
+    other = threading.Thread(target=draw)
+    other.start()
+    try:
+        for _ in range(3):
+            weights = sweep_run._model(values).get_weights()
+            assert all(map(np.array_equal, weights, expected))
+    finally:
+        stop.set()
+        other.join()
+
+
 # ---- Many runs
 
 
@@ -281,6 +303,9 @@ def test_the_full_path_and_its_report(tmp_path):
     assert "4 runs ended well, 0 failed" in printed
     _, rows = sweep.read(folder)
     assert [row["status"] for row in rows] == ["ok"] * 4
+    values = sweep_spec.read(spec).runs[3]
+    again = sweep_run.run(values, tmp_path / "again", tmp_path / "build")
+    assert {name: rows[3][name] for name in again} == {n: str(v) for n, v in again.items()}
     sizes = [path.stat().st_size for path in sorted(folder.glob("runs/*/models/model.tflite"))]
     assert sizes == [int(row["model_bytes"]) for row in rows]
 
