@@ -45,7 +45,7 @@ def test_an_edit_is_in_one_build_only(model):
 
 def test_a_model_cc_is_compiled_as_it_stands(model):
     text = c_source.to_c_source(model).replace("0x54, 0x46, 0x4c", "0x54, 0x46, 0x4d")
-    with pytest.raises(WorkshopError, match=r"stopped: this is no TensorFlow Lite model\."):
+    with pytest.raises(WorkshopError, match=r"stopped: no TensorFlow Lite 3 model\."):
         emulator.run(lab.build(text).wave)
 
 

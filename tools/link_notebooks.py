@@ -29,8 +29,8 @@ The course in order. Each notebook starts in a fresh kernel and passes files on 
 |---|---|---|
 """
 _FOOT = """
-The first six are the course, {minutes} minutes for a person who reads; the last one is a lab for
-those who are early.
+The first six are the course, {minutes} minutes for a person who reads; those after them are for
+whoever is early.
 
 - [Glossary](glossary.md): the words of the course
 - [The project](../README.md): what it is, and how to start it
