@@ -54,13 +54,13 @@ def test_the_notebooks_of_the_course():
 
 @pytest.mark.parametrize(
     ("first", "only", "expected"),
-    [(None, None, 7), ("1", None, 7), ("04", None, 4), (None, "5", 1), (None, "05", 1)],
+    [(None, None, 8), ("1", None, 8), ("04", None, 5), (None, "5", 1), (None, "05", 1)],
 )
 def test_select(first, only, expected):
     assert len(course.select(first, only)) == expected
 
 
-@pytest.mark.parametrize("number", ["00", "08", "x", ""])
+@pytest.mark.parametrize("number", ["00", "09", "x", ""])
 def test_select_what_does_not_exist(number):
     with pytest.raises(WorkshopError, match=r"There is no notebook .*; choose one of 01, 02"):
         course.select(only=number)
