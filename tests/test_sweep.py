@@ -290,7 +290,8 @@ def test_ctrl_c_and_resume(tmp_path, monkeypatch):
     assert set(rows) == set(range(1, 101))
     assert all(rows[seed] == row for seed, row in done.items())
     again = sweep_tasks.calls()[len(before) :]
-    assert sorted(again) == sorted(set(rows) - set(done)), "What was done is not done again."
+    # As a set: a run may be begun twice when its worker is restarted after fifty runs.
+    assert set(again) == set(rows) - set(done), "What was done is not done again."
 
 
 def test_the_full_path_and_its_report(tmp_path):

@@ -154,7 +154,7 @@ def _client(output, workers, scheduler):
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port, so that two sweeps can be at work
                 silence_logs="CRITICAL",
                 local_directory=str(folder),
                 preload=["workshop_utils.sweep"],
