@@ -60,10 +60,17 @@ def test_select(first, only, expected):
     assert len(course.select(first, only)) == expected
 
 
+def test_select_a_range():
+    assert [path.name[:2] for path in course.select("2", last="04")] == ["02", "03", "04"]
+    with pytest.raises(WorkshopError, match="notebook 05 comes after 04"):
+        course.select("5", last="4")
+
+
 @pytest.mark.parametrize("number", ["00", "09", "x", ""])
-def test_select_what_does_not_exist(number):
+@pytest.mark.parametrize("which", ["first", "only", "last"])
+def test_select_what_does_not_exist(which, number):
     with pytest.raises(WorkshopError, match=r"There is no notebook .*; choose one of 01, 02"):
-        course.select(only=number)
+        course.select(**{which: number})
 
 
 def test_parameters_are_literals_with_the_courses_values():
@@ -155,7 +162,8 @@ def test_a_kernel_that_dies_is_one_sentence(small_course, tmp_path):
     ("arguments", "words"),
     [
         (["--only", "9"], "There is no notebook 9"),
-        (["--from", "2", "--only", "3"], "Give --from or --only, not both."),
+        (["--from", "2", "--only", "3"], "Give --only, or --from and --to, not both."),
+        (["--to", "9"], "There is no notebook 9"),
         (["-p", "EPOCH", "5"], "There is no parameter EPOCH; these notebooks have: ARENA_BYTES,"),
         (["-p", "EPOCHS", "five"], "EPOCHS must be a whole number"),
         (["--only", "2", "-p", "EPOCHS", "5"], "There is no parameter EPOCHS"),

@@ -27,6 +27,7 @@ def main():
 
 @main.command()
 @click.option("--from", "first", metavar="NN", help="Start at notebook NN, such as 03.")
+@click.option("--to", "last", metavar="NN", help="End with notebook NN, such as 06.")
 @click.option("--only", metavar="NN", help="Run notebook NN alone.")
 @click.option(
     "-p",
@@ -46,15 +47,15 @@ def main():
 @click.option(
     "--resume", is_flag=True, help="Skip notebooks whose results are there and still up to date."
 )
-def run(first, only, chosen, output, resume):
+def run(first, last, only, chosen, output, resume):
     """Run the course's notebooks in order, headless, and make a page of them."""
     from workshop_utils import course, paths
 
-    if first and only:
-        raise click.UsageError("Give --from or --only, not both.")
+    if only and (first or last):
+        raise click.UsageError("Give --only, or --from and --to, not both.")
     output = output or paths.OUTPUT_DIR
     page = course.run(
-        course.select(first, only),
+        course.select(first, only, last),
         dict(chosen),
         output,
         click.echo,

@@ -34,19 +34,21 @@ def notebooks():
     return {path.name[:2]: path for path in sorted(paths.NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))}
 
 
-def select(first=None, only=None):
-    """The notebooks to run: from number `first` on, or the one with the number `only`, or all.
+def select(first=None, only=None, last=None):
+    """The notebooks to run: from number `first` to number `last`, or the one with number `only`.
 
-    Numbers are text such as '03' or '3'. Raises WorkshopError for a number that does not exist.
+    Numbers are text such as '03' or '3'; None leaves that end open. Raises WorkshopError for a
+    number that does not exist, and if there is nothing to run.
     """
     every = notebooks()
-    for number in (first, only):
+    for number in (first, only, last):
         if number is not None and number.zfill(2) not in every:
             raise WorkshopError(f"There is no notebook {number}; choose one of {', '.join(every)}.")
-    if only is not None:
-        return [every[only.zfill(2)]]
-    start = first.zfill(2) if first is not None else ""
-    return [path for number, path in every.items() if number >= start]
+    start = (only or first or min(every)).zfill(2)
+    end = (only or last or max(every)).zfill(2)
+    if start > end:
+        raise WorkshopError(f"There is nothing to run: notebook {start} comes after {end}.")
+    return [path for number, path in every.items() if start <= number <= end]
 
 
 def parameters(notebook):
