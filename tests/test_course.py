@@ -275,7 +275,7 @@ def test_the_same_seed_makes_the_same_bytes(changed_run, tmp_path):
     shutil.copytree(home / "models", tmp_path / "models")
     for made in ("model.keras", "model.tflite", "model.cc"):
         (tmp_path / "models" / made).unlink()
-    result = workshop(tmp_path, "run", "--from", "04", *chosen)
+    result = workshop(tmp_path, "run", "--from", "04", "--to", "06", *chosen)
     assert result.returncode == 0, result.stderr
     for made in ("model_no_quant.tflite", "model.tflite", "model.cc"):
         again = (tmp_path / "models" / made).read_bytes()
@@ -357,7 +357,18 @@ def test_without_tflm_the_notebooks_go_on(changed_run, tmp_path):
     environment_without = environment(changed_run[0]) | {"PYTHONPATH": str(tmp_path)}
     output = tmp_path / "output"
     result = subprocess.run(
-        [sys.executable, "-m", "workshop_utils.cli", "run", "--from", "05", "--output", output],
+        [
+            sys.executable,
+            "-m",
+            "workshop_utils.cli",
+            "run",
+            "--from",
+            "05",
+            "--to",
+            "06",
+            "--output",
+            output,
+        ],
         env=environment_without,
         capture_output=True,
         text=True,

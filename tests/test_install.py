@@ -373,7 +373,8 @@ def test_run_passes_arguments_and_the_caller_s_folder(course):
 
 def test_test_passes_arguments(course):
     result = course.run("--test", "-k", "data")
-    assert result.stdout == f"ran python in {course.folder} with: -m pytest -k data\n"
+    command = "-m pytest -n 2 --dist loadfile -k data"
+    assert result.stdout == f"ran python in {course.folder} with: {command}\n"
 
 
 def test_lab_opens_the_first_notebook(course):
