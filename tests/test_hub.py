@@ -128,7 +128,7 @@ def together(function):
 def test_attendees_get_the_course_and_run_a_cell(url, open_folder, kernel_python):
     code = (
         "import os, sys; from workshop_utils import paths;"
-        "print(sys.executable, os.getuid(), paths.PROJECT, paths.MODELS_DIR)"
+        "print(sys.executable, os.getuid(), paths.PROJECT, paths.MODELS_DIR, sep='\\n')"
     )
 
     @together
@@ -138,7 +138,7 @@ def test_attendees_get_the_course_and_run_a_cell(url, open_folder, kernel_python
         assert names >= {path.name for path in paths.NOTEBOOKS_DIR.glob("0*.ipynb")}
         users = set()
         for one in (anna, ben):
-            program, user, project, models = (await run(one, code)).split()
+            program, user, project, models = (await run(one, code)).splitlines()
             assert program == kernel_python
             assert Path(project) == home(open_folder, one.name) / "course"
             assert Path(models).parent == Path(project)

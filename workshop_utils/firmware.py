@@ -108,7 +108,11 @@ def build(
     if sources is not None:
         name = f"{Path(sources).name}-{name}"
     folder = paths.under(home, paths.FIRMWARE_BUILD_DIR) / name
-    with paths.locked(folder.with_name(f"{name}.lock"), _BUSY.format(folder), _BUSY_TIMEOUT):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_build(folder, error) from error
+    with paths.locked(folder / ".lock", _BUSY.format(folder), _BUSY_TIMEOUT):
         if sources is None:
             content = model_bytes(model)
             source = _model_source(model, content, folder, board, engine)
@@ -319,7 +323,6 @@ def _compile(cmake, preset, folder, settings, sources):
     where = ["-S", str(sources), "-B", str(folder)]
     configure = [str(cmake), "--fresh", "--preset", preset, *where, *definitions]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         (folder / "build.log").unlink(missing_ok=True)
         stamp = folder / "configured.txt"
         done = stamp.read_text(encoding="utf-8") if stamp.is_file() else ""
@@ -331,10 +334,14 @@ def _compile(cmake, preset, folder, settings, sources):
     except OSError as error:
         if isinstance(error, WorkshopError):
             raise
-        raise WorkshopError(
-            f"Cannot build in {paths.shown(folder)}: {error.strerror or error}; an image "
-            "built before stays as it was."
-        ) from error
+        raise _cannot_build(folder, error) from error
+
+
+def _cannot_build(folder, error):
+    return WorkshopError(
+        f"Cannot build in {paths.shown(folder)}: {error.strerror or error}; an image built before "
+        "stays as it was."
+    )
 
 
 def _step(command, folder, sources):

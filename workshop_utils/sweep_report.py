@@ -117,7 +117,7 @@ def make(folder):
         kernel.stop()
     if failure:
         raise WorkshopError(f"The report was not made: {failure}")
-    return path, course.render([path], folder / PAGE, "A sweep")
+    return path, course.render([path], folder / PAGE, title="A sweep")
 
 
 def _cells(rows, failed):
