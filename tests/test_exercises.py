@@ -104,7 +104,7 @@ def test_a_check(check, arguments, answer, verdict, words):
 
 
 @pytest.mark.parametrize(("check", "arguments"), [case[:2] for case in CASES])
-@pytest.mark.parametrize("answer", NONSENSE, ids=repr)
+@pytest.mark.parametrize("answer", NONSENSE, ids=range(len(NONSENSE)))
 def test_nonsense_gets_a_hint_and_not_a_traceback(check, arguments, answer):
     assert check(answer, *arguments).startswith(NOT_YET)
 
