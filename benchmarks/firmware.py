@@ -44,17 +44,16 @@ def measure(board, toolchain, optimize, model):
         board=board, toolchain=toolchain, optimize=optimize, model=model, cycles=2
     )
     wave, sweep = (emulator.run(elf, board=board) for elf in (image.wave, image.sweep))
-    taken = firmware.sizes(image.wave)
-    memory = firmware.ram_bytes(taken) + wave.arena_used + wave.stack_bytes
+    costs = firmware.costs(image.wave, wave)
     return (
         board,
         "compact",
         f"{toolchain} {optimize}",
-        firmware.flash_bytes(taken),
-        taken["model"],
-        memory,
+        costs["flash"],
+        firmware.sizes(image.wave)["model"],
+        costs["ram"],
         sweep.median_instructions,
-        wave.median_instructions,
+        costs["instructions"],
     )
 
 

@@ -286,3 +286,15 @@ def tagged_source(notebook, tag):
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     tagged = (cell for cell in cells if tag in cell["metadata"].get("tags", []))
     return ["".join(cell["source"]) for cell in tagged]
+
+
+def recipe(number, cells=None, **names):
+    """Run the cells of a notebook that are tagged 'recipe'. Returns the names that are then known.
+
+    number: such as '04'. cells: how many of them, from the first on; None runs all. names: what
+    they need to know already.
+    """
+    notebook = notebooks()[number]
+    for cell in tagged_source(notebook, "recipe")[:cells]:
+        exec(compile(cell, str(notebook), "exec"), names)
+    return names

@@ -165,6 +165,36 @@ def ram_bytes(taken):
     return sum(taken[part] for part in RAM_SECTIONS)
 
 
+def costs(wave, result):
+    """What the application costs on a board: {'flash', 'ram', 'instructions'}.
+
+    wave: path of its image. result: what `emulator.run` returned for it. flash and ram in bytes,
+    ram with arena and stack; instructions per inference, the median.
+    """
+    taken = sizes(wave)
+    return {
+        "flash": flash_bytes(taken),
+        "ram": ram_bytes(taken) + (result.arena_used or 0) + result.stack_bytes,
+        "instructions": result.median_instructions,
+    }
+
+
+def equal_answers(sweep, tflite, runtime):
+    """How many of a chip's 256 answers equal those of a runtime on this computer.
+
+    sweep: path of an image, run on the emulator. tflite: its model, int8 with one input and one
+    output, bytes. runtime: as for `inference.invoke`.
+    """
+    import numpy as np
+
+    from workshop_utils import emulator, inference
+
+    columns, rows = emulator.table(emulator.run(sweep, count=False).console)
+    on_chip = [row[columns.index("q_out")] for row in rows]
+    expected = inference.invoke(tflite, np.arange(-128, 128).astype(np.int8), runtime)
+    return int(np.count_nonzero(np.array(on_chip) == expected))
+
+
 def run_program(program, timeout=_RUN_TIMEOUT):
     """Run a program of the board 'host'; returns what it printed, text.
 

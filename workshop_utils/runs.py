@@ -233,21 +233,16 @@ def _budget(counted):
     model = paths.MODEL_TFLITE.read_bytes()
     if model not in wave.read_bytes() or model not in sweep.read_bytes():
         return {}
-    import numpy as np
-
     from workshop_utils import emulator, firmware, inference
 
-    taken, result = firmware.sizes(wave), emulator.run(wave)
+    costs = firmware.costs(wave, emulator.run(wave))
     found = {
-        "flash_bytes": firmware.flash_bytes(taken),
-        "ram_bytes": firmware.ram_bytes(taken) + (result.arena_used or 0) + result.stack_bytes,
-        "instructions": result.median_instructions,
+        "flash_bytes": costs["flash"],
+        "ram_bytes": costs["ram"],
+        "instructions": costs["instructions"],
     }
     if inference.tflm_problem() is None:
-        q_in = np.arange(-128, 128).astype(np.int8)
-        answers = [row[-1] for row in emulator.table(emulator.run(sweep, count=False).console)[1]]
-        equal = inference.invoke(model, q_in, "tflm") == np.array(answers)
-        found["equal_answers"] = int(np.count_nonzero(equal))
+        found["equal_answers"] = firmware.equal_answers(sweep, model, "tflm")
     return found
 
 

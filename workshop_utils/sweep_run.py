@@ -24,8 +24,8 @@ from workshop_utils import (
     quiet,
     training,
 )
+from workshop_utils.runs import CONVERGED
 
-GOOD = 0.01  # a model draws a sine if its test error is within this of the floor: notebooks 4 and 5
 METRICS = {
     "test_error": "mean squared error of the int8 model on the test set",
     "float_error": "the same of the Keras model",
@@ -110,7 +110,7 @@ def _model(values):
     while True:
         # Earlier models leave memory, and names that would end up in model.tflite.
         keras.backend.clear_session()
-        model = recipe("04", np=np, **values)["model"]
+        model = course.recipe("04", np=np, **values)["model"]
         weights = model.get_weights()
         if before and all(map(np.array_equal, before, weights)):
             return model
@@ -122,18 +122,7 @@ def _convert(tf, model, x_train, values):
     if values["per_channel"]:
         return convert.to_int8(model, x_train[: values["REPRESENTATIVE"]], per_channel=True)
     known = {"tf": tf, "convert": convert, "model": model, "x_train": x_train}
-    return recipe("05", **known, **values)["model_tflite"]
-
-
-def recipe(number, **names):
-    """Run the cells of a notebook that are tagged 'recipe'. Returns the names that are then known.
-
-    number: such as '04'. names: what those cells need to know already.
-    """
-    notebook = course.notebooks()[number]
-    for cell in course.tagged_source(notebook, "recipe"):
-        exec(compile(cell, str(notebook), "exec"), names)
-    return names
+    return course.recipe("05", **known, **values)["model_tflite"]
 
 
 def _errors(model, tflite, dataset):
@@ -146,7 +135,7 @@ def _errors(model, tflite, dataset):
         "float_error": _mean_square(model(x[:, None]).numpy().ravel() - y),
         "floor": floor,
         "sine_error": _mean_square(answers - np.sin(x)),
-        "good": test_error <= floor + GOOD,
+        "good": test_error <= floor + CONVERGED,
         "runtime": runtime,
     }
 
@@ -159,18 +148,10 @@ def _mean_square(difference):
 def _costs(tflite, tflite_path, runtime, workplace):
     """Notebook 06: what the model takes as firmware, and whether the chip agrees."""
     image = firmware.build(model=tflite_path, home=workplace)
-    taken = firmware.sizes(image.wave)
     limit = emulator.INSTRUCTION_LIMIT + 200 * emulator.INSTRUCTIONS_PER_INFERENCE
-    result = emulator.run(image.wave, limit)
-    columns, rows = emulator.table(emulator.run(image.sweep, count=False).console)
-    on_chip = [row[columns.index("q_out")] for row in rows]
-    expected = inference.invoke(tflite, np.arange(-128, 128).astype(np.int8), runtime)
-    return {
-        "equal": int(np.count_nonzero(on_chip == expected)),
-        "flash": firmware.flash_bytes(taken),
-        "ram": firmware.ram_bytes(taken) + result.arena_used + result.stack_bytes,
-        "instructions": int(result.median_instructions),
-    }
+    costs = firmware.costs(image.wave, emulator.run(image.wave, limit))
+    costs["instructions"] = int(costs["instructions"])
+    return {"equal": firmware.equal_answers(image.sweep, tflite, runtime), **costs}
 
 
 def files(home):
