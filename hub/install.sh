@@ -4,6 +4,16 @@
 # Usage: hub/install.sh [FOLDER]   (FOLDER: where to, instead of hub/)
 # It takes the course's Python; to choose another: PYTHON=/usr/bin/python3 hub/install.sh
 set -euo pipefail
+case "${1:-}" in
+    -h | --help)
+        sed -n '2,/^[^#]/s/^# //p' -- "${BASH_SOURCE[0]}"
+        exit
+        ;;
+    -*)
+        printf 'hub/install.sh: There is no option %s; see --help.\n' "$1" >&2
+        exit 2
+        ;;
+esac
 hub=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 course=$(dirname -- "$hub")
 target=${1:-$hub}

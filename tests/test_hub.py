@@ -504,6 +504,17 @@ def test_hub_and_course_have_the_same_jupyterlab():
     assert f"\njupyterlab=={wanted} #" in read("hub/requirements.txt")
 
 
+@pytest.mark.parametrize(
+    ("word", "status", "said"),
+    [("--help", 0, "Usage: hub/install.sh"), ("--hepl", 2, "There is no option --hepl")],
+)
+def test_an_option_of_the_installation_is_no_folder(tmp_path, word, status, said):
+    command = [HUB / "install.sh", word]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == status and said in (done.stderr if status else done.stdout)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_proxy_is_pinned_with_hashes():
     wanted = json.loads(read("hub/package.json"))["dependencies"]
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in wanted.values())

@@ -86,7 +86,8 @@ def plot_by_noise(table):
 def plot_by_seed(table):
     """How far the error of one configuration scatters with the seed. Returns the Axes.
 
-    Each column is a width, each dot a seed's run, divided by the median of its configuration.
+    Each column is a seed, each mark a run: its error to the sine, divided by the median of its
+    configuration over all seeds.
     """
     from workshop_utils import sweep_report
 
