@@ -175,8 +175,9 @@ def _cells(rows, failed):
         )
     if "NOISE" in different:
         section(
-            "## What does noise do?\n\nThe test error holds the noise of the answers; no network "
-            "can be better than its square.",
+            "## What does noise do?\n\nThe test error holds the noise of the answers; on average no "
+            "network can be better than its square. A run below the line has a test set that "
+            "happens to hold less noise.",
             "sweep_plots.plot_by_noise(rows);",
         )
     section(
