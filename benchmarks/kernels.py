@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 
 GIBIBYTE = 2**30
+SERVER = 0.15  # GiB, a JupyterLab without kernels
+PATIENCE = 60  # seconds that attendees wait, if all of them run the notebook at once
 
 
 def start(home):
@@ -75,11 +77,16 @@ def main():
     slowest = max(seconds for seconds, _, _ in results)
     memory = max(alone[1], *(peak for _, peak, _ in results)) / GIBIBYTE
     succeeded = sum(ok for *_, ok in results)
+    cores = os.cpu_count()
+    work = slowest * cores / len(results)
     print(
-        f"{succeeded} of {len(results)} succeeded on {os.cpu_count()} cores; the slowest "
+        f"{succeeded} of {len(results)} succeeded on {cores} cores; the slowest "
         f"took {slowest / alone[0]:.1f} times as long as one alone.\n"
-        f"A kernel takes {memory:.2f} GiB, so M GiB hold (M - 1) / {memory + 0.15:.2f} attendees, "
-        "with 0.15 GiB for the server of each and 1 GiB for the system."
+        f"A kernel takes {memory:.2f} GiB, so M GiB hold (M - 1) / {memory + SERVER:.2f} "
+        f"attendees, with {SERVER} GiB for the server of each and 1 GiB for the system.\n"
+        f"A run takes {work:.0f} seconds of a core, papermill and its page included, so N cores "
+        f"serve {PATIENCE / work:.1f} N attendees who all start it in the same moment and wait "
+        f"{PATIENCE} seconds at most."
     )
     return 0 if all(ok for *_, ok in results) else 1
 
