@@ -1,5 +1,6 @@
 """`workshop run --resume`: what is up to date is skipped, and nothing else."""
 
+import psutil
 import pytest
 from test_course import printed, small_course, write_notebook  # noqa: F401
 
@@ -46,6 +47,9 @@ def test_a_change_makes_what_depends_on_it_run_again(chain, tmp_path, small_cour
     assert run(tmp_path, {"SEED": 2}) == ["up", "ok"], "an artifact that is not what it was"
     first.unlink()
     assert run(tmp_path, {"SEED": 2}) == ["ok", "up"], "made anew, and the same as before"
+    started = psutil.Process().children(recursive=True)
+    kernels = [one for one in started if "ipykernel_launcher" in one.cmdline()]
+    assert not kernels, "A kernel that was started ahead, for a notebook that did not run."
     (tmp_path / "output" / "02_second.ipynb").write_text("{}")
     assert run(tmp_path, {"SEED": 2}) == ["up", "ok"], "a copy that is damaged"
     cells = ("SEED = 1", "parameters"), MAKES.format(path=str(second)), "print('edited', SEED)"
