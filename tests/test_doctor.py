@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -89,6 +90,23 @@ def test_another_version_is_a_note_and_listed(monkeypatch):
     wanted = machine.pins()["keras"]
     assert {"name": "keras", "wanted": wanted, "found": "0.1"} in found["packages"]
     assert f"keras 0.1, not {wanted}" in row(found, "Versions")["found"]
+
+
+def test_a_check_is_told_as_soon_as_it_is_done(monkeypatch):
+    told, heard = [], threading.Event()
+
+    def say(check):
+        told.append(check)
+        heard.set()
+
+    checks = [
+        ("First", True, lambda: (True, "here", None)),
+        ("Second", True, lambda: (heard.wait(20), "the first one was told meanwhile", None)),
+        ("Nothing to say", True, lambda: None),
+    ]
+    monkeypatch.setattr(doctor, "_CHECKS", checks)
+    found = doctor.examine(say=say)
+    assert told == found["checks"] and [check["ok"] for check in told] == [True, True]
 
 
 @pytest.mark.parametrize(

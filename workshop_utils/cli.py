@@ -128,8 +128,12 @@ def doctor(as_json, deep):
     def paint(mark):
         return click.style(mark, fg={"ok": "green", "MEND": "red"}.get(mark.strip(), "yellow"))
 
-    found = doctor.examine(deep)
-    click.echo(json.dumps(found, indent=1) if as_json else doctor.text(found, paint))
+    if as_json:
+        found = doctor.examine(deep)
+        click.echo(json.dumps(found, indent=1))
+    else:
+        found = doctor.examine(deep, lambda check: click.echo(doctor.text(check, paint)))
+        click.echo(f"\n{doctor.verdict(found)}")
     sys.exit(0 if found["ready"] else 1)
 
 
@@ -432,6 +436,7 @@ def run_sweep(spec, output, workers, scheduler, resume, yes):
     parameters:
       SEED: {min: 1, max: 5}    # also: SAMPLES, NOISE, EPOCHS, BATCH_SIZE, REPRESENTATIVE
       NEURONS: [4, 8, 16]       # in each hidden layer
+      LAYERS: [1, 2]            # hidden ones
       per_channel: [false, true]
     """
     from workshop_utils import sweep, sweep_spec

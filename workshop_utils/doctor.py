@@ -69,16 +69,20 @@ _FLAGS = [
 ]
 
 
-def examine(deep=False):
+def examine(deep=False, say=None):
     """Look at everything. Returns the object that the head of this module describes.
 
-    deep: also import TensorFlow, in a process of its own, which takes some seconds.
+    deep: also import TensorFlow, in a process of its own, which takes some seconds. say: called
+    with each check of the list `checks`, in order, as soon as it is done.
     """
     started = time.monotonic()
     checks = [*_CHECKS, ("TensorFlow starts", True, _tensorflow)] if deep else _CHECKS
     with ThreadPoolExecutor(4) as pool:  # the kernel starts while the compiler works
-        looked = list(pool.map(_look, checks))
-    looked = [found for found in looked if found]
+        looked = []
+        for found in filter(None, pool.map(_look, checks)):
+            looked.append(found)
+            if say:
+                say(found)
     return {
         "schema": 1,
         "kind": "doctor",
@@ -128,22 +132,23 @@ def table(found=None):
     return Whole(pd.DataFrame(rows).set_index("Check"))
 
 
-def text(found, paint=str):
-    """What `examine` returned as lines for a terminal.
+def text(check, paint=str):
+    """A check for a terminal: a line, and one more for the advice if it is needed.
 
-    paint: called with each mark, 'ok  ', 'note' or 'MEND', and returns it, coloured or not.
+    paint: called with the mark, 'ok  ', 'note' or 'MEND', and returns it, coloured or not.
     """
-    width = max(len(check["name"]) for check in found["checks"])
-    lines = []
-    for check in found["checks"]:
-        lines.append(f"{paint(f'{mark(check):<4}')}  {check['name']:<{width}}  {check['found']}")
-        if check["advice"] and not check["ok"]:
-            lines.append(f"{'':<4}  {'':<{width}}  -> {check['advice']}")
+    width = max(len(name) for name, *_ in _CHECKS)
+    line = f"{paint(f'{mark(check):<4}')}  {check['name']:<{width}}  {check['found']}"
+    if check["advice"] and not check["ok"]:
+        line += f"\n{'':<4}  {'':<{width}}  -> {check['advice']}"
+    return line
+
+
+def verdict(found):
+    """What `examine` returned, in one sentence."""
     if found["ready"]:
-        lines.append("\nThis machine is ready for the course.")
-    else:
-        lines.append("\nNot ready yet: mend what is marked MEND, then run workshop doctor again.")
-    return "\n".join(lines)
+        return "This machine is ready for the course."
+    return "Not ready yet: mend what is marked MEND, then run workshop doctor again."
 
 
 def mark(check):
