@@ -8,12 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from workshop_utils import machine, paths, report, runs, uptodate
+from workshop_utils import paths, report, runs, uptodate
 from workshop_utils.errors import WorkshopError
 from workshop_utils.kernel import Kernel, import_nbformat
 
 REPORT = "report.html"
-ROOMY = 5e9  # bytes of available memory at which three kernels may be there; each takes up to 0.7
 
 # nbconvert's page without the scripts that it would load from elsewhere, and with folded solutions.
 _PAGE = """\
@@ -111,8 +110,7 @@ def run(selected, chosen, output_dir, say=print, progress=False, resume=False):
 def _run(selected, values, output_dir, say, progress, resume):
     environment = uptodate.environment()
     page, executed, failure = output_dir / REPORT, [], None
-    record, kernels = runs.Record(output_dir, selected, values), {}
-    ahead = 2 if (machine.memory()[1] or 0) > ROOMY else 1
+    record, ahead = runs.Record(output_dir, selected, values), None
     try:
         for number, notebook in enumerate(selected):
             label = f"[{number + 1}/{len(selected)}] {notebook.stem}"
@@ -120,20 +118,20 @@ def _run(selected, values, output_dir, say, progress, resume):
             copy = output_dir / notebook.name
             key = uptodate.key(notebook, own, environment)
             if resume and uptodate.is_up_to_date(copy, notebook, key):
-                if notebook in kernels:
-                    kernels.pop(notebook).stop()
                 executed.append(copy)
                 record.keep(notebook)
                 say(f"{label:<28} up to date")
                 continue
             record.begin()
             started = time.monotonic()
-            kernel = kernels.pop(notebook, None) or Kernel(notebook)
+            if ahead and ahead.notebook != notebook:
+                ahead.stop()
+                ahead = None
+            kernel, ahead = ahead or Kernel(notebook), None
             try:
-                # While this one runs, the next ones start and import what they are going to need.
-                for later in selected[number + 1 : number + 1 + ahead]:
-                    if later not in kernels:
-                        kernels[later] = Kernel(later)
+                # While this one runs, the next kernel starts and imports what it is going to need.
+                if number + 1 < len(selected):
+                    ahead = Kernel(selected[number + 1])
                 failure = execute(notebook, copy, own, kernel, label if progress else None)
             finally:
                 kernel.stop()
@@ -146,8 +144,8 @@ def _run(selected, values, output_dir, say, progress, resume):
                 break
             uptodate.stamp(copy, notebook, key)
     finally:
-        for kernel in kernels.values():
-            kernel.stop()
+        if ahead:
+            ahead.stop()
     if record.has_begun or not _shows(page, executed):
         record.finish(failure)
         render(executed, page, record.content)
