@@ -4,11 +4,10 @@
 
 Each trial starts the course with another seed, kills it without warning (SIGKILL) after a random
 time, checks every artifact, and runs the course with --resume, each to notebook 06: later ones make
-no artifacts. An artifact is damaged if
-it cannot be read, and also if it is neither what was there before nor what the completed run makes;
-the latter cannot be said of Keras's files, which hold the time at which they were saved.
---only 02 takes one notebook instead. Exits with 1 if an artifact was damaged or a run after
-a kill failed.
+no artifacts. An artifact is damaged if it cannot be read, and also if it is neither what was there
+before nor what the completed run makes; the latter cannot be said of Keras's files, which hold the
+time at which they were saved. --only 02 takes one notebook instead. Exits with 1 if an artifact was
+damaged or a run after a kill failed.
 """
 
 import argparse
