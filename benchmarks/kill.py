@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 import zipfile
-from pathlib import Path
 
 LAST = "06"
 FAST = {"SAMPLES": 100, "EPOCHS": 2}  # so that writing is a larger part of a run
@@ -71,6 +70,15 @@ def fingerprints():
     return {paths.shown(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in there}
 
 
+def unfinished():
+    """Files beside artifacts and executed notebooks that were being written when a kill came."""
+    from workshop_utils import paths
+
+    folders = {path.parent for path in paths.MADE_BY} | {paths.OUTPUT_DIR}
+    hidden = (path for folder in folders for path in folder.glob(".*") if path.is_file())
+    return [path for path in hidden if path.name != ".run.lock"]
+
+
 def trial(seed, only, longest, chance):
     """Kill one run. Returns after how long, {damaged: reason}, artifacts replaced, recovered."""
     before = fingerprints()
@@ -112,7 +120,7 @@ def main():
                 f"damaged: {bad or 'none'}, the next run {'succeeded' if recovered else 'FAILED'}",
                 flush=True,
             )
-        left = [path.name for path in Path(home).rglob(".*") if path.name != ".run.lock"]
+        left = unfinished()
     print(f"{options.trials} kills, {failed} with damage; {len(left)} unfinished files left over.")
     return 1 if failed else 0
 
