@@ -77,7 +77,7 @@ def test_parameters_are_literals_with_the_courses_values():
     parameters = {number: course.parameters(path) for number, path in course.notebooks().items()}
     assert parameters["02"] == {"SEED": 1, "SAMPLES": 1000, "NOISE": 0.1}
     assert parameters["03"] == {"SEED": 1, "EPOCHS": 500, "BATCH_SIZE": 64}
-    assert parameters["04"] == parameters["03"] | {"NEURONS": 16}
+    assert parameters["04"] == parameters["03"] | {"NEURONS": 16, "LAYERS": 2}
     assert all(parameters.values()), "A notebook has no parameters."
 
 

@@ -19,12 +19,12 @@ def errors(cut, x=X):
     return ((q + 128) * SCALE - x) / SCALE
 
 
-TABLE = pd.DataFrame({"NEURONS": [4, 8, 16], "sine_error": [0.01, 0.001, 0.0004],
-                      "instructions": [500, 600, 1200]})  # fmt: skip
+TABLE = pd.DataFrame({"LAYERS": [2, 1, 2], "NEURONS": [4, 8, 16], "instructions": [500, 600, 1200],
+                      "sine_error": [0.01, 0.001, 0.0004]})  # fmt: skip
 CASES = [
     (exercises.good_enough, (TABLE,), [
         (None, YOUR_TURN, "None"),
-        (TABLE[TABLE["sine_error"] <= 0.001], RIGHT, "of 2 that are good enough, 8 neurons"),
+        (TABLE[TABLE["sine_error"] <= 0.001], RIGHT, "of 2 that are good enough, 1 × 8 neurons"),
         (TABLE, NOT_YET, "larger error"),
         (TABLE[TABLE["sine_error"] < 0.001], NOT_YET, "other rows"),
         (TABLE["sine_error"], NOT_YET, "at_course_noise[condition]"),

@@ -96,6 +96,7 @@ def test_random_search_repeats_itself_and_nothing_else():
         ("mode: grid\nparameters: {per_channel: 1}", "per_channel must be true or false"),
         ("mode: grid\nparameters: {NEURONS: [0]}", "NEURONS is 0, but must be"),
         ("mode: grid\nparameters: {NEURONS: []}", "empty"),
+        ("mode: grid\nparameters: {LAYERS: [1, 9]}", "LAYERS is 9, but must be"),
         ("mode: grid\nparameters: {NEURONS: [4, 4]}", "twice"),
         ("mode: grid\nparameters: {NEURONS: {min: 4}}", "both min and max"),
         ("mode: grid\nparameters: {NEURONS: {min: 4, max: 2}}", "above max"),
@@ -128,11 +129,12 @@ def test_a_large_grid_can_be_confirmed(tmp_path):
     assert len(sweep_spec.read(path, confirmed=True).runs) == 501
 
 
-def test_the_shipped_sweep_is_the_table_that_is_shipped():
-    """Each run of how_small.yml is in how_small.csv, once, with the parameters that it asks for."""
+@pytest.mark.parametrize("name", ["how_small", "fifty_seeds"])
+def test_the_shipped_sweep_is_the_table_that_is_shipped(name):
+    """Each run of the .yml is in the .csv, once, with the parameters that it asks for."""
     folder = paths.NOTEBOOKS_DIR / "data"
-    plan = sweep_spec.read(folder / "how_small.yml")
-    rows = sweep_report.table(folder / "how_small.csv")
+    plan = sweep_spec.read(folder / f"{name}.yml")
+    rows = sweep_report.table(folder / f"{name}.csv")
     assert rows[list(plan.runs[0])].to_dict("records") == plan.runs
 
 
@@ -296,7 +298,7 @@ def test_ctrl_c_and_resume(tmp_path, monkeypatch):
 
 def test_the_full_path_and_its_report(tmp_path):
     spec, folder = tmp_path / "spec.yml", tmp_path / "sweep"
-    text = "mode: grid\nparameters: {SEED: [1, 2], NOISE: [0, 0.1], NEURONS: 2, EPOCHS: 3}"
+    text = "mode: grid\nparameters: {SEED: [1, 2], LAYERS: [1, 3], NEURONS: 2, EPOCHS: 3}"
     spec.write_text(text)
     started = workshop(spec, "--output", folder, "--workers", 1)
     printed, said = started.communicate(timeout=300)
@@ -309,6 +311,9 @@ def test_the_full_path_and_its_report(tmp_path):
     assert {name: rows[3][name] for name in again} == {n: str(v) for n, v in again.items()}
     sizes = [path.stat().st_size for path in sorted(folder.glob("runs/*/models/model.tflite"))]
     assert sizes == [int(row["model_bytes"]) for row in rows]
+    # A layer of 2 has 4 numbers after the input and 6 after another; the last neuron has 3.
+    weights = {1: 4 + 3, 3: 4 + 6 + 6 + 3}
+    assert [int(row["weights"]) for row in rows] == [weights[int(row["LAYERS"])] for row in rows]
 
     reported = workshop("report", folder)
     _, said = reported.communicate(timeout=200)
@@ -316,7 +321,7 @@ def test_the_full_path_and_its_report(tmp_path):
     notebook = nbformat.read(folder / "report.ipynb", 4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) == 4, "Two fronts, seeds, noise; the width does not differ."
+    assert len(pictures) == 4, "Two fronts, depth, seeds; width and noise do not differ."
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count('src="data:image/png') == 4 and "<script src" not in page
 
@@ -338,9 +343,9 @@ def test_the_front_against_every_pair():
 def test_the_smallest_is_good_for_every_seed():
     rows = sweep_report.table(paths.NOTEBOOKS_DIR / "data" / "how_small.csv")
     best = sweep_report.smallest(rows)
-    every = rows.groupby(["NEURONS", "NOISE"])
+    every = rows.groupby(["LAYERS", "NEURONS", "NOISE"])
     reliable = {key for key, some in every if some["good"].all()}
-    assert (best["NEURONS"], best["NOISE"]) in reliable
+    assert (best["LAYERS"], best["NEURONS"], best["NOISE"]) in reliable
     assert best["flash"] == min(every.get_group(key)["flash"].max() for key in reliable)
     rows["good"] = False
     assert sweep_report.smallest(rows) is None

@@ -146,7 +146,8 @@ def factor_of_mistake(answer, input_scale, output_scale):
 def good_enough(answer, configurations):
     """Notebook 08: the rows of `configurations` with a sine_error of at most 0.001. None: the stub.
 
-    configurations: DataFrame with the columns NEURONS, sine_error and instructions.
+    configurations: DataFrame with the columns LAYERS, NEURONS, sine_error and
+    instructions.
     """
     if answer is None:
         return YOUR_TURN + "replace None by the rows whose sine_error is small enough."
@@ -157,8 +158,9 @@ def good_enough(answer, configurations):
         return NOT_YET + "some of these rows have a larger error. Look at their column sine_error."
     if set(answer.index) != set(wanted.index):
         return NOT_YET + "there are other rows of at_course_noise whose error is small enough."
-    quickest = wanted.loc[wanted["instructions"].idxmin(), "NEURONS"]
-    return RIGHT + f"of {len(wanted)} that are good enough, {quickest} neurons are the quickest."
+    quickest = wanted.loc[wanted["instructions"].idxmin()]
+    shape = f"{quickest['LAYERS']:.0f} × {quickest['NEURONS']:.0f}"
+    return RIGHT + f"of {len(wanted)} that are good enough, {shape} neurons are the quickest."
 
 
 def _numbers(answer):

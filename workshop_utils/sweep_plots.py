@@ -14,6 +14,10 @@ COSTS = {
     "flash": ("What flash buys", "Flash (bytes)"),
     "instructions": ("What instructions buy", "Instructions per inference"),
 }
+SHAPES = {
+    "NEURONS": ("Error by width", "Neurons in each hidden layer"),
+    "LAYERS": ("Error by depth", "Hidden layers"),
+}
 MOST_NAMES = 24  # more numbers beside points than that cannot be read
 
 
@@ -44,27 +48,36 @@ def plot_front(table, groups, cost):
               markersize=6, label="Pareto front")  # fmt: skip
     for _, row in (groups if len(groups) <= MOST_NAMES else front).iterrows():
         at = (row[cost], row["sine_error"])
-        axes.annotate(f"{row['NEURONS']}", at, (5, 5), textcoords="offset points", fontsize=12)
+        axes.annotate(shape(row, groups), at, (5, 5), textcoords="offset points", fontsize=12)
     axes.set_yscale("log")
     return plots._legend(axes)
 
 
-def plot_by_width(table):
-    """Error to the sine over neurons a layer, good runs and others apart. Returns the Axes."""
-    axes = plots.new_axes("Error by width", "Neurons in each hidden layer", SINE_ERROR)
+def shape(row, table):
+    """A configuration's hidden layers in short: '16', or '2×16' where their number differs."""
+    depth = f"{row['LAYERS']}×" if table["LAYERS"].nunique() > 1 else ""
+    return f"{depth}{row['NEURONS']}"
+
+
+def plot_by_shape(table, name):
+    """Error to the sine over a part of the model's shape, good runs and others apart.
+
+    name: 'NEURONS' or 'LAYERS'. Returns the Axes.
+    """
+    axes = plots.new_axes(*SHAPES[name], SINE_ERROR)
     rng = np.random.default_rng(0)
     for good, mark, color, label in (
         (True, "o", plots.GREEN, "Draws a sine"),
         (False, "x", plots.VERMILION, "Does not"),
     ):
         rows = table[table["good"] == good]
-        beside = 2 ** rng.uniform(-0.06, 0.06, len(rows))  # so that equal widths do not overlap
-        axes.plot(rows["NEURONS"] * beside, rows["sine_error"], mark, color=color, label=label)
-    medians = table.groupby("NEURONS")["sine_error"].median()
+        beside = 2 ** rng.uniform(-0.06, 0.06, len(rows))  # so that equal ones do not overlap
+        axes.plot(rows[name] * beside, rows["sine_error"], mark, color=color, label=label)
+    medians = table.groupby(name)["sine_error"].median()
     axes.plot(medians.index, medians, "-", color=plots.BLACK, label="Median")
     axes.set_xscale("log", base=2)
-    widths = sorted(table["NEURONS"].unique())
-    axes.set_xticks(widths[:: -(-len(widths) // 12)], minor=False)
+    values = sorted(table[name].unique())
+    axes.set_xticks(values[:: -(-len(values) // 12)], minor=False)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_yscale("log")
     return plots._legend(axes)

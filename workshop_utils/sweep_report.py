@@ -22,7 +22,7 @@ def table(source):
     try:
         rows = pd.read_csv(path)
         rows = rows[rows["status"] == "ok"].reset_index(drop=True)
-        rows = rows.astype({"good": bool, "NEURONS": int, "SEED": int, "flash": int})
+        rows = rows.astype({"good": bool, "NEURONS": int, "LAYERS": int, "SEED": int, "flash": int})
         missing = {*sweep_spec.defaults(), *sweep_run.METRICS} - set(rows.columns)
     except (ValueError, KeyError) as error:
         raise WorkshopError(f"{path} is not the table of a sweep.") from error
@@ -98,10 +98,9 @@ def make(folder):
 
     Raises MissingArtifact if there is no sweep, WorkshopError if no run ended well.
     """
-    import nbformat
+    from workshop_utils.kernel import Kernel, import_nbformat
 
-    from workshop_utils.kernel import Kernel
-
+    nbformat = import_nbformat()
     folder = Path(folder).resolve()
     _, every = sweep.read(folder)
     cells = _cells(table(folder), sum(row["status"] != "ok" for row in every))
@@ -153,7 +152,7 @@ def _cells(rows, failed):
         "## What do memory and time buy?\n\nThe error here is the distance from the sine itself, "
         "so that noise, which nobody can predict, does not hide what the network does. A diamond "
         "is a configuration that no other beats: whatever is smaller is worse. The number is its "
-        "neurons in each hidden layer.",
+        "neurons in each hidden layer, after that of its hidden layers where that differs.",
         'sweep_plots.plot_front(rows, groups, "flash");',
         'sweep_plots.plot_front(rows, groups, "instructions");',
         "front = groups[sweep_plots.pareto_front(groups['flash'], groups['sine_error'])]\n"
@@ -161,12 +160,13 @@ def _cells(rows, failed):
         "'flash', 'ram', 'instructions']]",
     )
     different = varied(rows)
-    if "NEURONS" in different:
-        section(
-            "## How wide must it be?\n\nA run *draws a sine* if its test error is within 0.01 of "
-            "that of the sine itself.",
-            "sweep_plots.plot_by_width(rows);",
-        )
+    for name, question in {"NEURONS": "wide", "LAYERS": "deep"}.items():
+        if name in different:
+            section(
+                f"## How {question} must it be?\n\nA run *draws a sine* if its test error is "
+                "within 0.01 of that of the sine itself.",
+                f'sweep_plots.plot_by_shape(rows, "{name}");',
+            )
     if "SEED" in different:
         section(
             "## How much is luck?\n\nThe same configuration with another seed has other samples "
@@ -175,8 +175,8 @@ def _cells(rows, failed):
         )
     if "NOISE" in different:
         section(
-            "## What does noise do?\n\nThe test error holds the noise of the answers; on average no "
-            "network can be better than its square. A run below the line has a test set that "
+            "## What does noise do?\n\nThe test error holds the noise of the answers; on average "
+            "no network can be better than its square. A run below the line has a test set that "
             "happens to hold less noise.",
             "sweep_plots.plot_by_noise(rows);",
         )

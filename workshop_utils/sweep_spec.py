@@ -244,6 +244,10 @@ def _check_value(known, name, value):
     values = known | {name: value}
     data.check_parameters(values["SAMPLES"], values["NOISE"], values["SEED"])
     training.check_parameters(
-        values["EPOCHS"], values["BATCH_SIZE"], values["SEED"], values["NEURONS"]
+        values["EPOCHS"],
+        values["BATCH_SIZE"],
+        values["SEED"],
+        values["NEURONS"],
+        values["LAYERS"],
     )
     convert.check_parameters(values["REPRESENTATIVE"])

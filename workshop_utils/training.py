@@ -17,7 +17,8 @@ from workshop_utils.errors import WorkshopError, check_whole_number
 from workshop_utils.progress import Progress
 
 MAX_EPOCHS = 100_000
-MAX_NEURONS = 256  # in each hidden layer; the int8 model then has 70 kB
+MAX_NEURONS = 256  # in each hidden layer; with two of them the int8 model then has 70 kB
+MAX_LAYERS = 8  # hidden ones
 ENOUGH_UPDATES = 500
 CALLS = 25  # How often the progress bar moves: so many calls share the epochs.
 
@@ -48,12 +49,13 @@ def fit(model, x, y, *, epochs, batch_size, validation_data, shuffle=True, verbo
     return _history(model, columns, epochs)
 
 
-def check_parameters(epochs, batch_size, seed=0, neurons=1):
-    """Raise WorkshopError, naming EPOCHS, BATCH_SIZE, SEED or NEURONS, if one cannot work."""
+def check_parameters(epochs, batch_size, seed=0, neurons=1, layers=1):
+    """Raise WorkshopError, naming the parameter in capitals, if one of them cannot work."""
     check_whole_number("EPOCHS", epochs, 1, MAX_EPOCHS)
     check_whole_number("BATCH_SIZE", batch_size, 1, MAX_SAMPLES)
     check_seed(seed)
     check_whole_number("NEURONS", neurons, 1, MAX_NEURONS)
+    check_whole_number("LAYERS", layers, 1, MAX_LAYERS)
 
 
 def why_not(epochs, batch_size, samples):
