@@ -182,7 +182,8 @@ def _cells(rows, failed):
         )
     section(
         "## The smallest that still draws a good sine\n\nThe smallest configuration of which "
-        "*every* seed's run is good; one lucky run is no recommendation.",
+        "*every* seed's run is good; one lucky run is no recommendation. With few seeds the "
+        "smallest of many may be a lucky one, too: try it with fresh seeds before you trust it.",
         "best = sweep_report.smallest(rows)\n"
         'print("None is." if best is None else sweep_report.describe(best, rows))',
     )
