@@ -563,7 +563,7 @@ start() {
             exec "$bin/workshop" run "$@"
             ;;
         # Two processes at a time, a file of tests each: hardly a test keeps two cores busy.
-        --test) exec "$bin/python" -m pytest -n 2 --dist loadfile "$@" ;;
+        --test) exec "$bin/python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" ;;
         --download)
             # uv made the lock and does without the upper bounds of "Requires-Python"; so must pip.
             PIP_USER=0 "$bin/python" -I -m pip download --disable-pip-version-check --no-input \

@@ -13,6 +13,16 @@ sys.path[:0] = [str(PROJECT / "benchmarks"), str(PROJECT / "tools")]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+LONGEST = ["test_notebooks", "test_course", "test_browser", "test_sweep", "test_hub"]
+LONGEST += ["test_surroundings"]
+
+
+def pytest_collection_modifyitems(items):
+    """Put the files that take longest first, so that no process waits for another's at the end."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 def pytest_terminal_summary(terminalreporter):
     """Add up what tests that passed recorded (record_property): how much a proof covered."""
     recorded = defaultdict(list)

@@ -373,7 +373,7 @@ def test_run_passes_arguments_and_the_caller_s_folder(course):
 
 def test_test_passes_arguments(course):
     result = course.run("--test", "-k", "data")
-    command = "-m pytest -n 2 --dist loadfile -k data"
+    command = "-m pytest -n 2 --dist loadfile --no-loadscope-reorder -k data"
     assert result.stdout == f"ran python in {course.folder} with: {command}\n"
 
 
