@@ -88,6 +88,17 @@ PROGRAM(jumps_to_ram) { Enable(); ((void (*)())0x20000001)(); STOP; }
 PROGRAM(jumps_nowhere) { Enable(); ((void (*)())0x70000001)(); STOP; }
 PROGRAM(hangs) { Enable(); Print("x,y,led\n"); STOP; }
 PROGRAM(sleeps) { Enable(); for (;;) __asm__ volatile("wfi"); }
+PROGRAM(takes_long) {
+  Enable();
+  Print("x,y,led\n");
+  for (int line = 0; line < 40; ++line) {
+    for (volatile int step = 0; step < 400; step = step + 1) {}
+    Print("0.000000,-0.250000,96\n");
+  }
+  Print("# end\n");
+  STOP;
+}
+PROGRAM(babbles) { Enable(); for (;;) Print("x,y,led\n"); }
 PROGRAM(forgets_uart) { Print("# end\n"); STOP; }
 PROGRAM(stops) { Enable(); Print("# stopped: operator CONV_2D is not supported\n"); STOP; }
 PROGRAM(says_fault) { Enable(); Print("# fault: at 00001234\n"); STOP; }
@@ -224,6 +235,17 @@ def test_a_fault_is_one_sentence_with_the_function(program, name, sentence):
 def test_a_program_that_hangs_is_stopped_and_located(program, name):
     with pytest.raises(WorkshopError, match=rf"hangs: after 100,000 instructions .* in {name} at"):
         emulator.run(program(name), instruction_limit=100_000)
+
+
+def test_a_program_that_takes_long_and_prints_meanwhile_does_not_hang(program):
+    result = emulator.run(program("takes_long"), instruction_limit=16_000)
+    assert len(result.inferences) == 40
+
+
+def test_a_program_that_never_stops_printing_hangs(program, monkeypatch):
+    monkeypatch.setattr(emulator, "CONSOLE_LIMIT", 5_000)
+    with pytest.raises(WorkshopError, match=r"hangs: after 10,000 instructions"):
+        emulator.run(program("babbles"), instruction_limit=10_000)
 
 
 def test_a_uart_that_is_not_enabled_prints_nothing(program):

@@ -96,7 +96,7 @@ def test_random_search_repeats_itself_and_nothing_else():
         ("mode: grid\nparameters: {per_channel: 1}", "per_channel must be true or false"),
         ("mode: grid\nparameters: {NEURONS: [0]}", "NEURONS is 0, but must be"),
         ("mode: grid\nparameters: {NEURONS: []}", "empty"),
-        ("mode: grid\nparameters: {LAYERS: [1, 9]}", "LAYERS is 9, but must be"),
+        ("mode: grid\nparameters: {LAYERS: [1, 5]}", "LAYERS is 5, but must be"),
         ("mode: grid\nparameters: {NEURONS: [4, 4]}", "twice"),
         ("mode: grid\nparameters: {NEURONS: {min: 4}}", "both min and max"),
         ("mode: grid\nparameters: {NEURONS: {min: 4, max: 2}}", "above max"),

@@ -281,13 +281,11 @@ def run_firmware(**choices):
 
     choices["cycles"] = choices["cycles"] or 2
     image = firmware.build(**choices)
-    inferences = choices["cycles"] * choices["inferences_per_cycle"]
     if image.board == "host":
         result, text = None, firmware.run_program(image.wave)
         emulator.check_console(text)
     else:
-        limit = emulator.INSTRUCTION_LIMIT + inferences * emulator.INSTRUCTIONS_PER_INFERENCE
-        result = emulator.run(image.wave, limit, board=image.board)
+        result = emulator.run(image.wave, board=image.board)
         text = result.console
     columns, rows = emulator.table(text)
     click.echo(emulator.draw([row[columns.index("y")] for row in rows]))

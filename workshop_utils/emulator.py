@@ -14,7 +14,7 @@ from workshop_utils.elf import Elf
 from workshop_utils.errors import WorkshopError
 
 INSTRUCTION_LIMIT = 200_000_000  # two cycles of the course's firmware take about 1,000,000
-INSTRUCTIONS_PER_INFERENCE = 1_000_000  # what a large model may take on top of that
+CONSOLE_LIMIT = 1_000_000  # characters; the longest wave that can be asked for has 300,000
 END = "# end"
 HEADER = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
 
@@ -59,17 +59,17 @@ class Result:
 def run(elf, instruction_limit=INSTRUCTION_LIMIT, count=True, board="emulator"):
     """Run an image from reset until it prints '# end'. Returns a Result.
 
-    elf: path. instruction_limit: a program that has executed that many and is not at its end
-    hangs. count: also count the instructions of each inference, in a second run that repeats the
-    first one exactly and is slower, because every jump is looked at. board: one of chips.CHIPS.
+    elf: path. instruction_limit: a program that has executed that many, is not at its end, and
+    prints nothing more in a quarter of that again, hangs. count: also count the instructions of
+    each inference, in a second run that repeats the first one exactly and is slower, because every
+    jump is looked at. board: one of chips.CHIPS.
     Raises WorkshopError if the file is no image for this board; if the program faults, hangs or
     says that it stopped; and if Unicorn is not installed.
     """
     import numpy as np
 
     image = Elf(elf)
-    machine = _Machine(image, CHIPS[board]())
-    machine.run(instruction_limit)
+    machine = _run_while_it_prints(image, board, instruction_limit)
     if not machine.finished:
         raise WorkshopError(
             f"The firmware hangs: after {instruction_limit:,} instructions it has not printed "
@@ -82,6 +82,23 @@ def run(elf, instruction_limit=INSTRUCTION_LIMIT, count=True, board="emulator"):
         instructions=_count(image, CHIPS[board]()) if count else [],
         stack_bytes=machine.stack_bytes(),
     )
+
+
+def _run_while_it_prints(image, board, limit):
+    """The machine after a run from reset, long enough for a large model and many inferences.
+
+    Unicorn cannot tell when a character was printed, so a program that is not at its end is run
+    again, a quarter longer: if it has printed more by then, it was only slow, and gets ten times
+    the limit.
+    """
+    before = None
+    while True:
+        machine = _Machine(image, CHIPS[board]())
+        machine.run(limit)
+        printed = len(machine.chip.printed)
+        if machine.finished or printed == before or printed > CONSOLE_LIMIT:
+            return machine
+        limit, before = (limit * 5 // 4, printed) if before is None else (limit * 8, None)
 
 
 # ---- What the program printed

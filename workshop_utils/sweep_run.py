@@ -148,8 +148,7 @@ def _mean_square(difference):
 def _costs(tflite, tflite_path, runtime, workplace):
     """Notebook 06: what the model takes as firmware, and whether the chip agrees."""
     image = firmware.build(model=tflite_path, home=workplace)
-    limit = emulator.INSTRUCTION_LIMIT + 200 * emulator.INSTRUCTIONS_PER_INFERENCE
-    costs = firmware.costs(image.wave, emulator.run(image.wave, limit))
+    costs = firmware.costs(image.wave, emulator.run(image.wave))
     costs["instructions"] = int(costs["instructions"])
     return {"equal": firmware.equal_answers(image.sweep, tflite, runtime), **costs}
 

@@ -18,7 +18,7 @@ from workshop_utils.progress import Progress
 
 MAX_EPOCHS = 100_000
 MAX_NEURONS = 256  # in each hidden layer; with two of them the int8 model then has 70 kB
-MAX_LAYERS = 8  # hidden ones
+MAX_LAYERS = 4  # hidden ones
 ENOUGH_UPDATES = 500
 CALLS = 25  # How often the progress bar moves: so many calls share the epochs.
 
