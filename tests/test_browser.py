@@ -32,7 +32,7 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
 # What the page is asked for, in JavaScript. `app` is JupyterLab's, see --expose-app-in-browser.
-WIDGET = "window.jupyterapp.shell.currentWidget"
+WIDGET = "window.jupyterapp?.shell?.currentWidget"  # not there until the page has loaded
 SESSION = f"{WIDGET}?.context?.sessionContext?.session"
 IDLE = f"() => {SESSION}?.kernel?.status === 'idle'"
 CELLS = f"() => {WIDGET}.content.model.toJSON().cells"
