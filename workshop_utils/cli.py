@@ -128,12 +128,11 @@ def doctor(as_json, deep):
     def paint(mark):
         return click.style(mark, fg={"ok": "green", "MEND": "red"}.get(mark.strip(), "yellow"))
 
-    if as_json:
-        found = doctor.examine(deep)
-        click.echo(json.dumps(found, indent=1))
-    else:
-        found = doctor.examine(deep, lambda check: click.echo(doctor.text(check, paint)))
-        click.echo(f"\n{doctor.verdict(found)}")
+    def say(check):
+        click.echo(doctor.text(check, paint))
+
+    found = doctor.examine(deep, None if as_json else say)
+    click.echo(json.dumps(found, indent=1) if as_json else f"\n{doctor.verdict(found)}")
     sys.exit(0 if found["ready"] else 1)
 
 

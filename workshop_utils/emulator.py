@@ -87,9 +87,9 @@ def run(elf, instruction_limit=INSTRUCTION_LIMIT, count=True, board="emulator"):
 def _run_while_it_prints(image, board, limit):
     """The machine after a run from reset, long enough for a large model and many inferences.
 
-    Unicorn cannot tell when a character was printed, so a program that is not at its end is run
-    again, a quarter longer: if it has printed more by then, it was only slow, and gets ten times
-    the limit.
+    Unicorn does not say how many instructions ago a character was printed. So a program that is not
+    at its end is run again, a quarter longer: if it has printed more by then, it was only slow, and
+    gets ten times the limit.
     """
     before = None
     while True:
