@@ -216,7 +216,7 @@ def monitor(board, port, check, cycles, seconds, model):
     It ends with the program on the board, after --cycles or --seconds, or with Ctrl-C; with
     --check after one turn if nothing else is said.
     """
-    from workshop_utils import firmware
+    from workshop_utils import firmware, inference
     from workshop_utils.device import monitor as monitoring
 
     board = boards.find_real(board)
@@ -234,7 +234,8 @@ def monitor(board, port, check, cycles, seconds, model):
     if record.skipped:
         click.echo(f"{record.skipped:,} lines made no sense and were skipped", err=True)
     if check:
-        comparison = monitoring.compare(record, content)
+        runtime = inference.best_runtime()
+        comparison = monitoring.compare(record, content, inference.invoke, runtime)
         click.echo(comparison.text)
         if comparison.first:
             raise WorkshopError(f"The board does not print what it should: {comparison.first}.")
