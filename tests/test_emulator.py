@@ -281,7 +281,7 @@ def test_ticks_come_and_floats_are_computed(program, name):
 @pytest.mark.parametrize("name", ["ends", "ticks", "uses_fpu", "stops"])
 def test_qemu_prints_the_same(program, name):
     image = program(name)
-    machine = emulator._Machine(elf.Elf(image))
+    machine = emulator.Machine(elf.Elf(image))
     machine.run()
     assert qemu.run(image) == machine.console
 
@@ -313,7 +313,7 @@ def count_by_single_steps(image):
     Unicorn does not report instructions whose condition fails; they are fetched and take their
     cycle nonetheless, so each IT instruction counts for those after it.
     """
-    machine = emulator._Machine(elf.Elf(image))
+    machine = emulator.Machine(elf.Elf(image))
     entry = min(machine.image.functions("6engine7Predict"))
     counts, back, conditional = [], [None], set()
 
@@ -321,14 +321,14 @@ def count_by_single_steps(image):
         if address == back[0]:
             back[0] = None
         if address == entry and back[0] is None:
-            back[0] = core.reg_read(machine._arm.UC_ARM_REG_LR) & ~1
+            back[0] = core.reg_read(machine.arm.UC_ARM_REG_LR) & ~1
             counts.append(0)
         if back[0] is not None:
             block = it_block(core, address)
             conditional.update(block)
             counts[-1] += len(block) + (address not in conditional)
 
-    machine.core.hook_add(machine._unicorn.UC_HOOK_CODE, step)
+    machine.core.hook_add(machine.unicorn.UC_HOOK_CODE, step)
     machine.run()
     return counts
 

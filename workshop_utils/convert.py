@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from workshop_utils import quiet
+from workshop_utils import quiet, upstream
 from workshop_utils.data import MAX_SAMPLES
 from workshop_utils.errors import WorkshopError, check_whole_number
 
@@ -35,7 +35,7 @@ def to_int8(model, x_representative, per_channel=False):
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
     converter.representative_dataset = representative_dataset(x_representative)
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_channel
+    upstream.quantize_dense_layers(converter, per_channel)
     return run(converter)
 
 

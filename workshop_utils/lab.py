@@ -1,10 +1,15 @@
 """Break the firmware on purpose: a copy of it, with mistakes in it. Introduced in notebook 07."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from workshop_utils import c_source, files, firmware, paths
 from workshop_utils.errors import WorkshopError
 
 
-def build(model, edits=(), **choices):
+def build(
+    model: bytes | str, edits: Sequence[tuple[str, str, str]] = (), **choices: Any
+) -> firmware.Image:
     """Compile a copy of the firmware after replacing texts in it. Returns a firmware.Image.
 
     model: flatbuffer, bytes; or the text of a model.cc, compiled as it stands. edits: a list of
@@ -25,7 +30,7 @@ def build(model, edits=(), **choices):
     return firmware.build(sources=copy, **{"cycles": 1, **choices})
 
 
-def _sources(edits):
+def _sources(edits: Sequence[tuple[str, str, str]]) -> dict[str, str]:
     """{name: text} of all files that a build needs but the model, edited."""
     texts = {}
     for folder in ("app", "boards", "cmake", "engine", "model", "runtime", "."):

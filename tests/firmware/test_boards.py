@@ -66,7 +66,7 @@ def answers(printed):
 
 def run(image, board):
     """The chip after the image has run to its end."""
-    machine = emulator._Machine(Elf(image), CHIPS[board]())
+    machine = emulator.Machine(Elf(image), CHIPS[board]())
     machine.run(emulator.INSTRUCTION_LIMIT)
     assert machine.finished, machine.console[-200:]
     return machine.chip
@@ -375,14 +375,14 @@ def test_the_wave_runs_over_the_microbits_leds(build, board, rows, columns, wiri
 @pytest.mark.parametrize("board", ["microbit-v1", "pico"])
 def test_a_cortex_m0_gets_no_unaligned_access(build, board, toolchain):
     """Unicorn would let it pass; the core would fault (ARMv6-M, A3.2)."""
-    machine = emulator._Machine(Elf(build(board, toolchain).sweep), CHIPS[board]())
+    machine = emulator.Machine(Elf(build(board, toolchain).sweep), CHIPS[board]())
     unaligned = []
 
     def look(core, access, address, size, value, data):
         if address % size:
             unaligned.append((hex(address), size, machine.place()))
 
-    unicorn = machine._unicorn
+    unicorn = machine.unicorn
     machine.core.hook_add(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, look)
     machine.run(emulator.INSTRUCTION_LIMIT)
     assert machine.finished and not unaligned

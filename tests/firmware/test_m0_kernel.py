@@ -71,8 +71,8 @@ def expected(layer):
 def test_any_layer_is_scaled_as_tflm_does(build, toolchain):  # noqa: F811
     image = Elf(build("microbit-v1", toolchain).sweep)
     (function,) = image.functions("18FullyConnectedInt8")
-    machine = emulator._Machine(image, CHIPS["microbit-v1"]())
-    core, arm = machine.core, machine._arm
+    machine = emulator.Machine(image, CHIPS["microbit-v1"]())
+    core, arm = machine.core, machine.arm
     saved = [getattr(arm, f"UC_ARM_REG_R{number}") for number in range(4, 12)]
     for layer in layers():
         places = {

@@ -59,7 +59,7 @@ def find_port(board: Board) -> str:
             f"There is no serial port of a {board.title} here: {cable}. If it is there under "
             "another name, give it with --port."
         )
-    return names[0]
+    return str(names[0])
 
 
 def _ports() -> list[Any]:
@@ -93,7 +93,7 @@ def connection(board: Board, port: str | None = None) -> Iterator[Any]:
     name = port or find_port(board)
     try:
         opened = serial.serial_for_url(name, boards.BAUD, timeout=0.2, exclusive=True)
-    except (OSError, ValueError, *_terminal_errors()) as error:
+    except _port_errors(ValueError) as error:
         raise WorkshopError(_why_not_opened(name, board, error)) from error
     try:
         yield opened
@@ -116,12 +116,13 @@ def _why_not_opened(name: str, board: Board, error: Exception) -> str:
     return f"Cannot open the serial port {name}: {text.splitlines()[0] if text else error!r}."
 
 
-def _terminal_errors() -> tuple[type[Exception], ...]:
+def _port_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """What pyserial raises when a port does not work, and `more`."""
     try:
         import termios
     except ImportError:  # Windows
-        return ()
-    return (termios.error,)
+        return (OSError, *more)
+    return (OSError, termios.error, *more)
 
 
 def _missing() -> WorkshopError:
@@ -162,6 +163,7 @@ def read(
             return record
         if now - heard >= silence:
             raise WorkshopError(_silent(opened, board, record, silence))
+    return record
 
 
 def _take(line: str, record: Record, show: Show | None) -> bool:
@@ -197,7 +199,7 @@ def _lines(opened: Any, board: Board) -> Iterator[str | None]:
     while True:
         try:
             received = opened.read(opened.in_waiting or 1)
-        except (OSError, TypeError, *_terminal_errors()) as error:
+        except _port_errors(TypeError) as error:
             # TypeError: pyserial, when the port is closed while it waits.
             raise WorkshopError(
                 f"The {board.title} was unplugged: its serial port {opened.name} went away."
@@ -360,4 +362,4 @@ def _answers_to_all(answers: _Answers) -> NDArray[Any]:
 def brightness(values: ArrayLike) -> NDArray[np.int_]:
     """The LED's brightness for predicted values, as the application computes it: int, as many."""
     level = (np.asarray(values, np.float32) + np.float32(1)) * np.float32(127.5) + np.float32(0.5)
-    return np.clip(level, 0, 255).astype(int)
+    return np.asarray(np.clip(level, 0, 255), dtype=int)

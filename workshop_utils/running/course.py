@@ -8,8 +8,9 @@ from pathlib import Path
 from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import notebooks, records, uptodate
-from workshop_utils.running.kernel import Kernel, import_nbformat
+from workshop_utils.running.kernel import Kernel
 from workshop_utils.running.page import REPORT, render, shows
+from workshop_utils.upstream import import_nbformat
 
 
 def run(selected, chosen, output_dir, say=print, progress=False, resume=False):

@@ -4,9 +4,8 @@ import ast
 import json
 import os
 import subprocess
-import sys
 
-from workshop_utils import quiet
+from workshop_utils import quiet, upstream
 from workshop_utils.errors import WorkshopError
 
 
@@ -17,26 +16,16 @@ class Kernel:
     """
 
     def __init__(self, notebook):
-        from jupyter_client import AsyncKernelManager
         from jupyter_client.kernelspec import NoSuchKernel
 
         self.notebook = notebook
         content = json.loads(notebook.read_text(encoding="utf-8"))
-        self.clients = []
-
-        class Manager(AsyncKernelManager):
-            """Remembers its clients: papermill leaves them open if the kernel is not its own."""
-
-            def client(manager, **options):
-                self.clients.append(super().client(**options))
-                return self.clients[-1]
-
-        # papermill would never notice the death of a kernel that has a synchronous manager.
-        self.manager = Manager(kernel_name=content["metadata"]["kernelspec"]["name"])
+        name = content["metadata"]["kernelspec"]["name"]
+        self.manager, self.clients = upstream.kernel_manager(name)
         arguments = [
             "--IPKernelApp.log_level=40",  # errors only
-            # In a namespace of its own, so that a notebook that forgets an import still fails.
-            f"--IPKernelApp.exec_lines=exec({_imports(content)!r}, {{}})",
+            # Without leaving names, so that a notebook that forgets an import still fails.
+            upstream.kernel_argument_to_execute(_imports(content)),
         ]
         quiet.tensorflow()  # by way of the environment, which the kernel inherits
         try:
@@ -80,21 +69,3 @@ def _imports(content):
             ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)
         ]
     return "\n".join(lines)
-
-
-def import_nbformat():
-    """Import nbformat, as papermill and nbconvert are about to, in a tenth of the time.
-
-    By way of jsonschema it imports rfc3987_syntax, which compiles a grammar for addresses with
-    letters of all the world, two seconds long. No schema of a notebook has a format that needs it.
-    """
-    unwanted = "rfc3987_syntax"
-    if "jsonschema" not in sys.modules and unwanted not in sys.modules:
-        sys.modules[unwanted] = None  # for the time being, an import of it fails, which is expected
-        try:
-            import jsonschema  # noqa: F401
-        finally:
-            del sys.modules[unwanted]
-    import nbformat
-
-    return nbformat

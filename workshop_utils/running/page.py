@@ -6,7 +6,7 @@ from pathlib import Path
 from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import records, report
-from workshop_utils.running.kernel import import_nbformat
+from workshop_utils.upstream import import_nbformat
 
 REPORT = "report.html"
 

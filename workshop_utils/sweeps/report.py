@@ -100,7 +100,8 @@ def make(folder):
 
     Raises MissingArtifact if there is no sweep, WorkshopError if no run ended well.
     """
-    from workshop_utils.running.kernel import Kernel, import_nbformat
+    from workshop_utils.running.kernel import Kernel
+    from workshop_utils.upstream import import_nbformat
 
     nbformat = import_nbformat()
     folder = Path(folder).resolve()
