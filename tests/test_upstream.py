@@ -74,9 +74,7 @@ def test_jsonschema_compiles_a_grammar_that_nobody_here_needs():
 
 
 def test_a_grammar_that_is_there_already_stays():
-    code = (
-        "import rfc3987_syntax; from workshop_utils import upstream; upstream.import_jsonschema()"
-    )
+    code = "import rfc3987_syntax\nfrom workshop_utils import upstream as u\nu.import_jsonschema()"
     assert "rfc3987_syntax" in modules_after(code)
 
 
