@@ -10,7 +10,7 @@ Sources are the documents that the firmware's board.cc files name.
 
 from typing import ClassVar
 
-from workshop_utils.device.boards import BOARDS
+from workshop_utils.device.boards import find
 from workshop_utils.device.images import crc32
 from workshop_utils.errors import WorkshopError
 
@@ -71,7 +71,7 @@ class Chip:
 class An386(Chip):
     """Arm's MPS2 board with its AN386 image."""
 
-    flash, ram = BOARDS["emulator"].flash, BOARDS["emulator"].ram
+    flash, ram = find("emulator").flash, find("emulator").ram
     uart = 0x40004000  # data; state at +4, bit 0: full, never here; control at +8, bit 0: on
     leds = 0x4002F004
     pages = ((uart, 0x1000), (0x4002F000, 0x1000), (_SYSTEM, 0x1000))
@@ -91,7 +91,7 @@ class Nrf51822(Chip):
     """Nordic nRF51822, of the micro:bit v1. It has no SysTick."""
 
     core = "CORTEX_M0"
-    flash, ram = BOARDS["microbit-v1"].flash, BOARDS["microbit-v1"].ram
+    flash, ram = find("microbit-v1").flash, find("microbit-v1").ram
     clock, uart, timer, ports = 0x40000000, 0x40002000, 0x40008000, (0x50000000,)
     pages = ((clock, 0x1000), (uart, 0x1000), (timer, 0x1000), (0x50000000, 0x1000))
     transmit_pin = 24
@@ -138,7 +138,7 @@ class Nrf52833(Nrf51822):
     """Nordic nRF52833, of the micro:bit v2: the same registers, and a second port."""
 
     core = "CORTEX_M4"
-    flash, ram = BOARDS["microbit-v2"].flash, BOARDS["microbit-v2"].ram
+    flash, ram = find("microbit-v2").flash, find("microbit-v2").ram
     pages = (*Nrf51822.pages, (_SYSTEM, 0x1000))
     ports = (0x50000000, 0x50000300)
     transmit_pin = 6
@@ -147,7 +147,7 @@ class Nrf52833(Nrf51822):
 class Stm32L476(Chip):
     """ST STM32L476RG, of the Nucleo-L476RG. A peripheral without a clock takes no notice."""
 
-    flash, ram = BOARDS["nucleo-l476rg"].flash, BOARDS["nucleo-l476rg"].ram
+    flash, ram = find("nucleo-l476rg").flash, find("nucleo-l476rg").ram
     vectors = 0x08000000
     rcc, port_a, usart2, tim2 = 0x40021000, 0x48000000, 0x40004400, 0x40000000
     pages = (
@@ -200,7 +200,7 @@ class Rp2040(Chip):
     """Raspberry Pi RP2040, of the Pico, with its boot ROM's part. Held in reset, nothing works."""
 
     core = "CORTEX_M0"
-    flash, ram = BOARDS["pico"].flash, BOARDS["pico"].ram
+    flash, ram = find("pico").flash, find("pico").ram
     vectors = 0x10000100
     boot_copy = 0x20041F00  # where the boot ROM puts flash's first 256 bytes, in SRAM5
     ssi, clocks, resets, io, xosc = 0x18000000, 0x40008000, 0x4000C000, 0x40014000, 0x40024000

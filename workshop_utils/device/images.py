@@ -12,12 +12,11 @@ from workshop_utils.errors import WorkshopError
 
 _ERASED = b"\xff"  # what flash holds where nothing was written
 
-# Source: UF2 specification (microsoft/uf2). The family is that of the RP2040.
+# Source: UF2 specification (microsoft/uf2).
 _UF2_BLOCK, _UF2_PAYLOAD = 512, 256
 _UF2_MAGIC = 0x0A324655, 0x9E5D5157
 _UF2_MAGIC_END = 0x0AB16F30
 _UF2_FAMILY_IS_GIVEN = 0x00002000
-_UF2_RP2040 = 0xE48BFF56
 
 
 def encoded(image, board):
@@ -27,15 +26,19 @@ def encoded(image, board):
     Raises WorkshopError, with a sentence for each thing that does not fit the board.
     """
     check(image, board)
-    encode = {".hex": to_hex, ".uf2": to_uf2, ".bin": lambda start, content: content}
-    return encode[board.suffix](*flat(image))
+    start, content = flat(image)
+    if board.suffix == ".hex":
+        return to_hex(start, content)
+    if board.suffix == ".uf2":
+        return to_uf2(start, content, board.uf2_family)
+    return content  # .bin: a drive puts it where flash begins
 
 
 def flat(image):
     """What is to be put into flash, as one piece: (address, bytes); gaps are as flash is erased.
 
-    image: an Elf. The one piece matters for UF2: the RP2040's boot ROM erases a sector of 4 KiB
-    when it sees the first of each 16 blocks, and so wants them without gaps.
+    image: an Elf. The one piece matters for UF2: a boot ROM may erase a sector of 4 KiB when it
+    sees the first of each 16 blocks, and so want them without gaps.
     """
     segments = sorted((address, content) for address, content in image.segments if content)
     start = segments[0][0]
@@ -60,9 +63,10 @@ def to_hex(start, content):
     return text.getvalue().encode("ascii")
 
 
-def to_uf2(start, content):
-    """UF2 (bytes) for the RP2040 of `content` at address `start`, a multiple of 256.
+def to_uf2(start, content, family):
+    """UF2 (bytes) of `content` at address `start`, a multiple of 256, for a family of chips.
 
+    family: the number that UF2's list gives to the chip; another chip's boot ROM skips the block.
     Blocks of 512 bytes carry 256 each; the last one is filled up.
     """
     content += _ERASED * (-len(content) % _UF2_PAYLOAD)
@@ -78,7 +82,7 @@ def to_uf2(start, content):
             _UF2_PAYLOAD,
             number,
             count,
-            _UF2_RP2040,
+            family,
         )
         block = head + content[offset : offset + _UF2_PAYLOAD]
         tail = struct.pack("<I", _UF2_MAGIC_END)

@@ -8,6 +8,7 @@ import math
 import re
 import struct
 
+from workshop_utils.device import limits
 from workshop_utils.errors import WorkshopError
 
 _SCHEMA_VERSION = 3
@@ -15,16 +16,12 @@ _OPERATOR = "FULLY_CONNECTED"
 # Versions 13 and 14 stand for weights of 4 and 2 bits; the types say which of the lower ones is
 # meant. Source: GetBuiltinOperatorVersion in TensorFlow's op_version.cc.
 _NEWEST_VERSION = 12
-_ACTIVATIONS = ("NONE", "RELU", "RELU6")
-_MOST_VALUES = 65535  # of a layer, for the compact engine
 _ALIGNMENT = 16  # of g_model
 
 # The least that the firmware takes besides the model, in bytes: a bound that no build is below, so
 # that nothing is refused here that would fit. What a build really takes is checked at its end.
 _FLASH_AROUND = {"compact": 3_500, "tflm": 20_000}
 _RAM_AROUND = 256  # variables and stack
-# sizeof of what the compact engine puts into its arena, on a core of 32 bits.
-_INT8_LAYER, _FLOAT32_LAYER, _MULTIPLIER = 48, 56, 12
 
 
 def check(model, board, engine="compact", source=None):
@@ -245,11 +242,12 @@ class _Graph:
             found += self._problems_of_quantization(number, parts)
         options = layer.builtinOptions
         activation = getattr(options, "fusedActivationFunction", 0)
-        activation = _names(self.schema.ActivationFunctionType).get(activation, str(activation))
-        if activation not in _ACTIVATIONS:
+        if activation not in limits.activations():
+            names = _names(self.schema.ActivationFunctionType)
+            known = ", ".join(names[code] for code in sorted(limits.activations()))
             found.append(
-                f"Layer {number}'s activation is {activation}; the engine has "
-                f"{', '.join(_ACTIVATIONS)}."
+                f"Layer {number}'s activation is {names.get(activation, activation)}; the engine "
+                f"has {known}."
             )
         if getattr(options, "weightsFormat", 0):
             found.append(f"Layer {number}'s weights are shuffled.")
@@ -267,10 +265,10 @@ class _Graph:
                 continue
             if math.prod(shape[:-1]) != 1:
                 found.append(f"Layer {number}'s {part} is a batch, of shape {_shown(shape)}.")
-            elif not shape or not 1 <= shape[-1] <= _MOST_VALUES:
+            elif not shape or not 1 <= shape[-1] <= limits.most_values():
                 found.append(
                     f"Layer {number}'s {part} has the shape {_shown(shape)}; the engine takes 1 to "
-                    f"{_MOST_VALUES:,} values."
+                    f"{limits.most_values():,} values."
                 )
         shape = _list(self.tensors[parts["weights"]].shape)
         expected = [self._size(parts["output"]), self._size(parts["input"])]
@@ -334,11 +332,11 @@ class _Graph:
         used = widest = 0
         for operator in self.operators:
             inputs, outputs = _list(operator.inputs), _list(operator.outputs)
-            used += _INT8_LAYER if int8 else _FLOAT32_LAYER
+            used += limits.layer_bytes(int8)
             if outputs:
                 widest = max(widest, self._size(outputs[0]))
             if int8 and len(inputs) > 1:
-                used += _MULTIPLIER * len(self._quantization(inputs[1])[0])
+                used += limits.multiplier_bytes() * len(self._quantization(inputs[1])[0])
         return used + (2 * widest * (1 if int8 else 4) + 3) // 4 * 4
 
     def problems_of_ram(self, board, engine):
