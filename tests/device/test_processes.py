@@ -138,10 +138,8 @@ def is_unlocked(home):
 @needs_signals
 def test_a_build_that_takes_too_long_leaves_no_compiler(slow_compiler, pids, monkeypatch):
     monkeypatch.setattr(compiling, "_BUILD_TIMEOUT", 4)
-    monkeypatch.setattr(paths, "FIRMWARE_BUILD_DIR", slow_compiler / "firmware" / "build")
-    monkeypatch.setattr(paths, "FIRMWARE_IMAGES_DIR", slow_compiler / "images")
     with pytest.raises(WorkshopError, match=r"^The build was stopped: it took more than 4 seconds"):
-        firmware.build(toolchain="gcc")
+        firmware.build(toolchain="gcc", home=slow_compiler)
     assert gone(pids) and is_unlocked(slow_compiler)
     assert "build.ninja" in {file.name for file in (slow_compiler / "firmware").rglob("*")}
 

@@ -10,6 +10,7 @@ import reference
 import tflite_factory as factory
 
 from workshop_utils import inference
+from workshop_utils.device import limits
 
 SOURCES = [
     "tests/engine_runner.cc",
@@ -337,6 +338,14 @@ def test_predict_refuses_what_is_no_scalar(runner, tmp_path, name):
     path.write_bytes(PROOF[name])
     result = runner("--predict", path, stdin=np.float32(1).tobytes())
     assert result.returncode == 4 and b"one" in result.stderr
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_the_engine_has_the_activations_that_its_limits_name(runner, tmp_path, number):
+    path = tmp_path / "model.tflite"
+    name = "subgraphs.0.operators.0.builtinOptions.fusedActivationFunction"
+    path.write_bytes(factory.edited(TUTORIAL, factory.setter(name, number)))
+    assert (runner(path).returncode == 0) == (number in limits.activations())
 
 
 @pytest.mark.parametrize("tflite", [TUTORIAL, TUTORIAL_FLOAT], ids=["int8", "float32"])
