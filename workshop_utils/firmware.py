@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workshop_utils import c_source, files, paths
-from workshop_utils.device import boards, compiling, console, images, preflight
+from workshop_utils.device import boards, compiling, console, images, preflight, processes
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError, check_whole_number
 
@@ -102,6 +102,7 @@ def build(
         else:
             content, source = None, Path(sources) / "model" / "model.cc"
         settings = {
+            "BOARD": boards.find(board).folder.name,
             "MODEL_CC": source.as_posix(),
             "ENGINE": engine,
             "ENGINE_FLOAT32": "ON" if content is None or _may_be_float32(content) else "OFF",
@@ -186,24 +187,15 @@ def run_program(program, timeout=_RUN_TIMEOUT):
     timeout: seconds. Raises WorkshopError if it does not start, end or survive.
     """
     try:
-        result = subprocess.run(
-            [str(program)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout,
-        )
+        code, text = processes.run([program], timeout)
     except subprocess.TimeoutExpired as error:
         raise WorkshopError(
             f"The firmware hangs: after {timeout} seconds {Path(program).name} is not at its end."
         ) from error
     except OSError as error:
         raise WorkshopError(f"Cannot run {program}: {error.strerror or error}.") from error
-    text = result.stdout.decode("utf-8", errors="replace")
-    if result.returncode < 0 or (result.returncode and "# " not in text):
-        raise WorkshopError(
-            f"The firmware crashed: {Path(program).name} ended with code {result.returncode}."
-        )
+    if code < 0 or (code and "# " not in text):
+        raise WorkshopError(f"The firmware crashed: {Path(program).name} ended with code {code}.")
     return text
 
 

@@ -20,7 +20,7 @@ from workshop_utils.cli import main
 from workshop_utils.device import boards, console, monitor
 from workshop_utils.errors import WorkshopError
 
-V1, V2, PICO, NUCLEO = (boards.BOARDS[name] for name in boards.REAL)
+V1, V2, PICO, NUCLEO = map(boards.find, ("microbit-v1", "microbit-v2", "pico", "nucleo-l476rg"))
 
 
 @pytest.fixture(scope="module")

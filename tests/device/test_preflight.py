@@ -15,7 +15,7 @@ from workshop_utils.device import boards, preflight, tflite
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
 
-V1, V2, PICO, NUCLEO = (boards.BOARDS[name] for name in boards.REAL)
+V1, V2, PICO, NUCLEO = map(boards.find, ("microbit-v1", "microbit-v2", "pico", "nucleo-l476rg"))
 ENGINES = ("compact", "tflm")
 Type = tflite_factory.Type
 

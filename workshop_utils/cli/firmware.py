@@ -54,7 +54,7 @@ _choices_of_a_build = together(
     _choices_of_compiling,
     click.option(
         "--board",
-        type=click.Choice(tuple(boards.BOARDS)),
+        type=click.Choice(boards.NAMES),
         default="emulator",
         show_default=True,
         help="An emulated Cortex-M4, this computer, or a board to hold in the hand.",

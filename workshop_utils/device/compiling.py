@@ -11,10 +11,8 @@ import subprocess
 from pathlib import Path
 
 from workshop_utils import files, paths
-from workshop_utils.device import boards
+from workshop_utils.device import boards, processes
 from workshop_utils.errors import WorkshopError
-
-BOARDS = tuple(boards.BOARDS)
 
 ENGINES = ("compact", "tflm")
 
@@ -26,9 +24,7 @@ TFLM_HEADER = "include/tensorflow/lite/micro/micro_interpreter.h"
 
 EXE = ".exe" if os.name == "nt" else ""
 
-_PRESETS = {(board, "zig"): board for board in BOARDS} | {
-    (board, "gcc"): f"{board}-gcc" for board in BOARDS if board != "host"
-}
+_PRESETS = {"zig": "emulator", "gcc": "emulator-gcc"}  # for any board
 
 # What CMake and the compilers would take from a shell that is set up for something else.
 _FOREIGN = re.compile(
@@ -40,8 +36,9 @@ _BUILD_TIMEOUT = 900  # seconds; the first build of all takes Zig some
 
 
 def preset(board, engine, toolchain, optimize):
+    """CMake's preset for a build, after a look at the choices; WorkshopError if one is none."""
+    spec = boards.find(board)
     for what, chosen, choices in (
-        ("board", board, BOARDS),
         ("engine", engine, ENGINES),
         ("toolchain", toolchain, TOOLCHAINS),
         ("optimization", optimize, OPTIMIZATIONS),
@@ -50,12 +47,12 @@ def preset(board, engine, toolchain, optimize):
             raise WorkshopError(
                 f"There is no {what} {chosen!r}; choose one of {', '.join(choices)}."
             )
-    if (board, toolchain) not in _PRESETS:
+    if toolchain == "gcc" and spec.flash is None:
         raise WorkshopError(
             f"The board {board} is not built with {toolchain}: arm-none-eabi-gcc compiles for "
             "microcontrollers only; leave the toolchain out."
         )
-    return _PRESETS[board, toolchain]
+    return _PRESETS[toolchain]
 
 
 def programs(toolchain):
@@ -139,21 +136,12 @@ def _step(command, folder, sources):
     environment |= {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache, "LC_ALL": "C"}
     log = folder / "build.log"
     try:
-        result = subprocess.run(
-            command,
-            cwd=sources,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_BUILD_TIMEOUT,
-        )
+        code, said = processes.run(command, _BUILD_TIMEOUT, cwd=sources, env=environment)
     except subprocess.TimeoutExpired as error:
         raise WorkshopError(
             f"The build was stopped: it took more than {_BUILD_TIMEOUT} seconds."
         ) from error
-    said = result.stdout.decode("utf-8", errors="replace")
-    if result.returncode:
+    if code:
         raise WorkshopError(explain(said, _append(log, command, said)))
     _append(log, command, said)
 

@@ -7,7 +7,7 @@ do. What is looked at here are the same things, in the terms of who made the mod
 import math
 import re
 
-from workshop_utils.device import tflite
+from workshop_utils.device import limits, tflite
 from workshop_utils.device.boards import Board
 from workshop_utils.device.elf import Elf
 from workshop_utils.device.tflite import Model, Operator, Tensor
@@ -18,16 +18,12 @@ _OPERATOR = "FULLY_CONNECTED"
 # meant. Source: GetBuiltinOperatorVersion in TensorFlow's op_version.cc.
 _NEWEST_VERSION = 12
 _TYPES = ("INT8", "FLOAT32")
-_ACTIVATIONS = ("NONE", "RELU", "RELU6")
-_MOST_VALUES = 65535  # of a layer, for the compact engine
 _ALIGNMENT = 16  # of g_model
 
 # The least that the firmware takes besides the model, in bytes: a bound that no build is below, so
 # that nothing is refused here that would fit. What a build really takes is checked at its end.
 FLASH_AROUND = {"compact": 3_500, "tflm": 20_000}
 _RAM_AROUND = 256  # variables and stack
-# sizeof of what the compact engine puts into its arena, on a core of 32 bits.
-_INT8_LAYER, _FLOAT32_LAYER, _MULTIPLIER = 48, 56, 12
 
 
 def check(content: bytes, board: Board, engine: str = "compact", source: str | None = None) -> None:
@@ -180,10 +176,11 @@ def _problems_of_layer(model: Model, number: int, layer: Operator, engine: str) 
     found += _problems_of_shape(number, parts)
     if wanted == "INT8":
         found += _problems_of_quantization(number, parts)
-    if layer.activation not in _ACTIVATIONS:
+    activations = [tflite.activation_name(code) for code in sorted(limits.activations())]
+    if layer.activation not in activations:
         found.append(
             f"Layer {number}'s activation is {layer.activation}; the engine has "
-            f"{', '.join(_ACTIVATIONS)}."
+            f"{', '.join(activations)}."
         )
     if layer.options.get("weightsFormat"):
         found.append(f"Layer {number}'s weights are shuffled.")
@@ -202,10 +199,10 @@ def _problems_of_shape(number: int, parts: dict[str, Tensor]) -> list[str]:
             continue
         if math.prod(shape[:-1]) != 1:
             found.append(f"Layer {number}'s {part} is a batch, of shape {_format_shape(shape)}.")
-        elif not shape or not 1 <= shape[-1] <= _MOST_VALUES:
+        elif not shape or not 1 <= shape[-1] <= limits.most_values():
             found.append(
                 f"Layer {number}'s {part} has the shape {_format_shape(shape)}; the engine takes 1 "
-                f"to {_MOST_VALUES:,} values."
+                f"to {limits.most_values():,} values."
             )
     width, height = parts["input"].size, parts["output"].size
     if parts["weights"].shape != (height, width):
@@ -283,11 +280,11 @@ def _arena_bytes(model: Model) -> int:
     int8 = is_int8(model)
     used = widest = 0
     for operator in model.operators:
-        used += _INT8_LAYER if int8 else _FLOAT32_LAYER
+        used += limits.layer_bytes(int8)
         if operator.outputs:
             widest = max(widest, model.tensors[operator.outputs[0]].size)
         if int8 and len(operator.inputs) > 1:
-            used += _MULTIPLIER * len(model.tensors[operator.inputs[1]].scales)
+            used += limits.multiplier_bytes() * len(model.tensors[operator.inputs[1]].scales)
     return used + (2 * widest * (1 if int8 else 4) + 3) // 4 * 4
 
 

@@ -316,7 +316,7 @@ def _options(operator: "_Table") -> dict[str, Any]:
         elif isinstance(value, bytes):
             options[name] = _printable(value)
         elif name == "fusedActivationFunction":
-            options[name] = _name_of("ActivationFunctionType", value)
+            options[name] = activation_name(value)
     return options
 
 
@@ -334,6 +334,11 @@ def _name_of(enumeration: str, number: int) -> str:
 def _printable(text: bytes) -> str:
     """A text of the model, UTF-8, with a question mark for what cannot be printed."""
     return "".join(c if c.isprintable() else "?" for c in text.decode("utf-8", errors="replace"))
+
+
+def activation_name(number: int) -> str:
+    """The schema's name of an activation function; the number in digits if it has none."""
+    return _name_of("ActivationFunctionType", number)
 
 
 class _Reader:
