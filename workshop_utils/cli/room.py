@@ -15,8 +15,10 @@ def doctor(as_json, deep):
 
     from workshop_utils import doctor
 
+    colours = {doctor.OK: "green", doctor.NOTE: "yellow", doctor.FIX: "red"}
+
     def paint(mark):
-        return click.style(mark, fg={"ok": "green", "MEND": "red"}.get(mark.strip(), "yellow"))
+        return click.style(mark, fg=colours[mark.strip()])
 
     def say(check):
         click.echo(doctor.text(check, paint))
