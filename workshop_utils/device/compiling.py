@@ -125,8 +125,8 @@ def compile(cmake, preset, folder, settings, sources):
 
 def cannot_build(folder, error):
     return WorkshopError(
-        f"Cannot build in {paths.shown(folder)}: {error.strerror or error}; an image built before "
-        "stays as it was."
+        f"Cannot build in {paths.display_path(folder)}: {error.strerror or error}; an image built "
+        "before stays as it was."
     )
 
 
@@ -187,7 +187,7 @@ def explain(said, log=None):
         )
     if re.search(r"No space left|NoSpaceLeft|ENOSPC|Disk quota exceeded|DiskQuota", said):
         return f"The firmware was not built because the disk is full; {kept}."
-    more = f" The whole log is {paths.shown(log)}." if log else ""
+    more = f" The whole log is {paths.display_path(log)}." if log else ""
     return f"The firmware was not built: {_first_error(said)}; {kept}.{more}"
 
 
