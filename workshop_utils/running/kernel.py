@@ -1,33 +1,37 @@
 """Jupyter kernels that start before they are needed."""
 
 import ast
-import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
-from workshop_utils import quiet
+from workshop_utils import paths, quiet
 from workshop_utils.errors import WorkshopError
+from workshop_utils.paths import Home
+from workshop_utils.running import notebooks
 
 
 class Kernel:
     """A Jupyter kernel for a notebook: started, and busy importing what the notebook imports.
 
+    home: what WORKSHOP_HOME is to it; None takes ours.
     Nobody waits for it here. Raises WorkshopError if Jupyter does not know the kernel.
     """
 
-    def __init__(self, notebook):
-        from jupyter_client import AsyncKernelManager
+    def __init__(self, notebook: Path, home: Home | None = None) -> None:
         from jupyter_client.kernelspec import NoSuchKernel
+        from jupyter_client.manager import AsyncKernelManager
 
         self.notebook = notebook
-        content = json.loads(notebook.read_text(encoding="utf-8"))
-        self.clients = []
+        content = notebooks.read(notebook)
+        self.clients: list[Any] = []
 
         class Manager(AsyncKernelManager):
             """Remembers its clients: papermill leaves them open if the kernel is not its own."""
 
-            def client(manager, **options):
+            def client(manager, **options: Any) -> Any:
                 self.clients.append(super().client(**options))
                 return self.clients[-1]
 
@@ -44,7 +48,11 @@ class Kernel:
                 "start_kernel",
                 cwd=str(notebook.parent),
                 extra_arguments=arguments,
-                env={**os.environ, "JPY_SESSION_NAME": str(notebook)},  # as Jupyter's server does
+                env={
+                    **os.environ,
+                    "WORKSHOP_HOME": str((home or paths.home()).path),
+                    "JPY_SESSION_NAME": str(notebook),  # as Jupyter's server does
+                },
                 stderr=subprocess.DEVNULL,  # a kernel that is ended complains; cells do not use it
             )
         except NoSuchKernel as error:
@@ -52,28 +60,28 @@ class Kernel:
                 f"{notebook.name}: Jupyter knows no kernel {error.name!r}; run ./install.sh again."
             ) from error
 
-    def stop(self):
+    def stop(self) -> None:
         """End the kernel at once; what a notebook leaves behind is in files."""
         for client in self.clients:
             client.stop_channels()
         self._call("shutdown_kernel", now=True)
 
-    def is_alive(self):
+    def is_alive(self) -> bool:
         """Whether the kernel's process runs."""
-        return self._call("is_alive")
+        return bool(self._call("is_alive"))
 
-    def _call(self, method, **arguments):
+    def _call(self, method: str, **arguments: Any) -> Any:
         from jupyter_core.utils import run_sync
 
         return run_sync(getattr(self.manager, method))(**arguments)
 
 
-def _imports(content):
+def _imports(content: dict[str, Any]) -> str:
     """The import statements in a notebook's cells, a line each."""
     lines = []
     for cell in content["cells"]:
         try:
-            nodes = ast.parse("".join(cell["source"])).body if cell["cell_type"] == "code" else []
+            nodes = ast.parse(notebooks.source(cell)).body if cell["cell_type"] == "code" else []
         except SyntaxError:  # a magic command, or a mistake that the run is going to show
             continue
         lines += [
@@ -82,7 +90,7 @@ def _imports(content):
     return "\n".join(lines)
 
 
-def import_nbformat():
+def import_nbformat() -> Any:
     """Import nbformat, as papermill and nbconvert are about to, in a tenth of the time.
 
     By way of jsonschema it imports rfc3987_syntax, which compiles a grammar for addresses with
@@ -90,7 +98,7 @@ def import_nbformat():
     """
     unwanted = "rfc3987_syntax"
     if "jsonschema" not in sys.modules and unwanted not in sys.modules:
-        sys.modules[unwanted] = None  # for the time being, an import of it fails, which is expected
+        sys.modules[unwanted] = None  # type: ignore[assignment]  # for the time being, an import of it fails, which is expected
         try:
             import jsonschema  # noqa: F401
         finally:
