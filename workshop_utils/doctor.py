@@ -252,7 +252,8 @@ def _some(items: Sequence[str], most: int = 3) -> str:
 
 def _disk() -> Found:
     """Space, and whether files can be written at all."""
-    place = next(folder for folder in (paths.HOME, *paths.HOME.parents) if folder.is_dir())
+    home = paths.home().path
+    place = next(folder for folder in (home, *home.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     found = f"{free / 1e9:.1f} GB free, the course takes {DISK_BYTES / 1e9:.1f} GB"
     if free < DISK_BYTES:

@@ -11,7 +11,7 @@ import base64
 import numpy as np
 
 from workshop_utils import data, plots
-from workshop_utils.errors import check_whole_number
+from workshop_utils.errors import require_int
 
 MAX_NEURONS = 64
 _SAMPLES = 1000
@@ -25,7 +25,7 @@ class Network:
     """
 
     def __init__(self, x, y, neurons, seed):
-        check_whole_number("neurons", neurons, 2, MAX_NEURONS)
+        require_int("neurons", neurons, 2, MAX_NEURONS)
         rng = np.random.default_rng(seed)
         limit = np.sqrt(6 / (1 + neurons))  # Glorot and Bengio's, as Keras draws them
         self.weights = rng.uniform(-limit, limit, neurons)

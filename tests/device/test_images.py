@@ -13,7 +13,6 @@ import pytest
 import tflite_factory
 from click.testing import CliRunner
 from elftools.elf.elffile import ELFFile
-from test_firmware import use_home
 from uf2utils.file import UF2File
 
 from workshop_utils import firmware, paths
@@ -235,7 +234,7 @@ def test_a_boot_stage_with_a_wrong_checksum(image):
 
 @pytest.mark.parametrize("board", REAL, ids=lambda board: board.name)
 def test_the_real_firmwares_files_hold_its_images(shared_home, monkeypatch, board):
-    use_home(monkeypatch, shared_home)
+    monkeypatch.setenv("WORKSHOP_HOME", str(shared_home))
     made = firmware.build(board.name)
     for name in firmware.PROGRAMS:
         file = made.file(name)
@@ -269,7 +268,7 @@ def shared_home(home_with_cache):
 @pytest.fixture
 def toy(shared_home, monkeypatch):
     """A board with a drive whose firmware is the emulated board's."""
-    use_home(monkeypatch, shared_home)
+    monkeypatch.setenv("WORKSHOP_HOME", str(shared_home))
     microbit = boards.BOARDS["microbit-v2"]
     emulated = boards.BOARDS["emulator"]
     memory = {"flash": emulated.flash, "ram": emulated.ram}

@@ -13,7 +13,6 @@ import pytest
 import qemu
 import tflite_factory
 from click.testing import CliRunner
-from test_firmware import use_home
 
 from workshop_utils import c_source, firmware, inference, paths
 from workshop_utils.cli import main
@@ -457,7 +456,7 @@ def test_the_command_draws_on_a_terminal(player, model, monkeypatch):
 def test_a_microbit_in_qemu_from_its_hex_file_to_the_verdict(home_with_cache, monkeypatch, tflm):
     """Nothing is played here but the hardware: QEMU reads the file and opens a serial port."""
     qemu.require("qemu-system-arm")
-    use_home(monkeypatch, home_with_cache())
+    monkeypatch.setenv("WORKSHOP_HOME", str(home_with_cache()))
     file = firmware.build("microbit-v1", inferences_per_cycle=50).file()
     machine = ["qemu-system-arm", "-M", "microbit", "-display", "none", "-monitor", "none"]
     process = subprocess.Popen(

@@ -8,7 +8,6 @@ import sys
 import numpy as np
 import pytest
 import tflite_factory
-from test_firmware import use_home
 
 from workshop_utils import c_source, emulator, firmware, paths
 from workshop_utils.device import boards, preflight, tflite
@@ -222,7 +221,7 @@ def shared_home(home_with_cache):
 
 @pytest.mark.parametrize("name", ["int8 per channel", "float32", "wide"])
 def test_the_arena_is_what_the_firmware_says_it_is(shared_home, monkeypatch, tmp_path, name):
-    use_home(monkeypatch, shared_home)
+    monkeypatch.setenv("WORKSHOP_HOME", str(shared_home))
     content = GOOD[name]()
     (tmp_path / "m.tflite").write_bytes(content)
     image = firmware.build(model=tmp_path / "m.tflite", cycles=1, inferences_per_cycle=1)

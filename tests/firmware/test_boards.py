@@ -24,28 +24,7 @@ from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
 
 BOARDS = boards.REAL
-INFERENCES = 40
-
-
-@pytest.fixture(scope="module")
-def build(home_with_cache):
-    """A function: the Image for a board, built once; its wave has 40 inferences."""
-    home, images = home_with_cache(), {}
-
-    def once(board, toolchain="zig"):
-        if toolchain == "gcc":
-            qemu.require("arm-none-eabi-g++")
-        if (board, toolchain) not in images:
-            images[board, toolchain] = firmware.build(
-                board, toolchain=toolchain, inferences_per_cycle=INFERENCES, cycles=1
-            )
-        return images[board, toolchain]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "FIRMWARE_MODEL", home / "model.cc")
-        patch.setattr(paths, "FIRMWARE_BUILD_DIR", home / "firmware" / "build")
-        patch.setattr(paths, "FIRMWARE_IMAGES_DIR", home / "images")
-        yield once
+INFERENCES = 40  # of the waves that `build` makes
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,10 @@ from workshop_utils.running import catchup, metrics, notebooks, page, records, r
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    """The reference artifacts in a folder of their own, as WORKSHOP_HOME would have them."""
-    moved = {tmp_path / path.relative_to(paths.HOME): by for path, by in paths.MADE_BY.items()}
-    names = ["DATASET", "SMALL_MODEL_TF", "MODEL_TF", "MODEL_NO_QUANT_TFLITE", "MODEL_TFLITE"]
-    for name in [*names, "FIRMWARE_MODEL", "FIRMWARE_IMAGES_DIR", "OUTPUT_DIR"]:
-        monkeypatch.setattr(paths, name, tmp_path / getattr(paths, name).relative_to(paths.HOME))
-    monkeypatch.setattr(paths, "MADE_BY", moved)
-    monkeypatch.setattr(paths, "HOME", tmp_path)
-    catchup.fill_in("06")
-    return tmp_path
+def home(home):
+    """The reference artifacts in a home of their own."""
+    catchup.fill_in("06", home=home)
+    return home
 
 
 NOTEBOOKS = {"03_small_model": {"SEED": 1, "EPOCHS": 500}, "04_larger_model": {"SEED": 1}}
@@ -52,7 +46,7 @@ def record(**changes):
 def test_metrics_of_the_reference(home):
     found = metrics.measure()
     assert found["converged"] is True
-    assert found["noise_floor"] < found["test_mse_float"] < found["noise_floor"] + metrics.CONVERGED
+    assert found["noise_floor"] < found["test_mse_float"] < found["noise_floor"] + data.TOLERANCE
     assert found["int8_bytes"] == (paths.REFERENCE_DIR / "model.tflite").stat().st_size
     history = json.loads((paths.REFERENCE_DIR / "model.history.json").read_text())
     assert found["val_loss"] == history["val_loss"][-1]
@@ -81,7 +75,7 @@ def test_what_a_failed_notebook_left_behind_does_not_count(home):
 @pytest.mark.parametrize("name", ["dataset.npz", "model.tflite", "model.history.json"])
 @pytest.mark.parametrize("content", [b"", b"[]", b"\0" * 3000])
 def test_damaged_artifacts_are_left_out(home, name, content):
-    (home / "models" / name).write_bytes(content)
+    (home.models_dir / name).write_bytes(content)
     assert metrics.measure()["keras_bytes"] > 0
 
 

@@ -1,12 +1,33 @@
 """Commands for a run of the course: run, report, compare, catch-up, reset."""
 
+import re
 import sys
 from pathlib import Path
 
 import click
 
 
-@click.command()
+class _WithParameters(click.Command):
+    """A command that takes `-p NAME=VALUE` for `-p NAME VALUE`."""
+
+    def parse_args(self, ctx, args):
+        return super().parse_args(ctx, list(_separated(args)))
+
+
+def _separated(args):
+    """The arguments, with the NAME=VALUE after a -p as two."""
+    before = None
+    for argument in args:
+        attached = re.fullmatch(r"(?s)(?:-p|--parameter=)(\w+)=(.*)", argument)
+        apart = before in ("-p", "--parameter") and re.fullmatch(r"(?s)(\w+)=(.*)", argument)
+        if attached:
+            yield from ("-p", *attached.groups())
+        else:
+            yield from apart.groups() if apart else [argument]
+        before = argument
+
+
+@click.command(cls=_WithParameters)
 @click.option("--from", "first", metavar="NN", help="Start at notebook NN, such as 03.")
 @click.option("--to", "last", metavar="NN", help="End with notebook NN, such as 06.")
 @click.option("--only", metavar="NN", help="Run notebook NN alone.")
@@ -17,7 +38,7 @@ import click
     type=(str, str),
     multiple=True,
     metavar="NAME VALUE",
-    help="Give a parameter of the notebooks another value; may be repeated.",
+    help="Give a parameter of the notebooks another value; also NAME=VALUE. May be repeated.",
 )
 @click.option(
     "--output",
@@ -30,12 +51,10 @@ import click
 )
 def run(first, last, only, chosen, output, resume):
     """Run the course's notebooks in order, headless, and make a page of them."""
-    from workshop_utils import paths
     from workshop_utils.running import course, notebooks
 
     if only and (first or last):
         raise click.UsageError("Give --only, or --from and --to, not both.")
-    output = output or paths.OUTPUT_DIR
     page = course.run(
         notebooks.select(first, only, last),
         dict(chosen),
@@ -44,7 +63,7 @@ def run(first, last, only, chosen, output, resume):
         progress=sys.stderr.isatty(),
         resume=resume,
     )
-    click.echo(f"The executed notebooks are in {output}, the page to read is {page}")
+    click.echo(f"The executed notebooks are in {page.parent}, the page to read is {page}")
 
 
 @click.command("report")

@@ -101,9 +101,11 @@ def build(**choices):
         taken = firmware.sizes(image.wave)
         _print_sizes("flash", taken, [*firmware.FLASH_SECTIONS, "other"])
         _print_sizes("RAM, with neither stack nor arena", taken, firmware.RAM_SECTIONS)
-    click.echo(f"The images are {paths.shown(image.wave)} and {paths.shown(image.sweep)}")
+    click.echo(
+        f"The images are {paths.display_path(image.wave)} and {paths.display_path(image.sweep)}"
+    )
     if image.board in boards.REAL:
-        click.echo(f"The file to copy is {paths.shown(image.file())}")
+        click.echo(f"The file to copy is {paths.display_path(image.file())}")
 
 
 def _print_sizes(memory, taken, parts):

@@ -123,7 +123,7 @@ def _quoted(file: Path, pattern: str) -> list[str]:
     except OSError:
         found = None
     if not found:
-        raise WorkshopError(f"{paths.shown(file)} is missing or damaged: it names no flags.")
+        raise WorkshopError(f"{paths.display_path(file)} is missing or damaged: it names no flags.")
     return found[1].split()
 
 
@@ -156,8 +156,8 @@ def compile(
 def cannot_build(folder: Path, error: OSError) -> WorkshopError:
     """The sentence for a folder that cannot be written to."""
     return WorkshopError(
-        f"Cannot build in {paths.shown(folder)}: {error.strerror or error}; an image built before "
-        "stays as it was."
+        f"Cannot build in {paths.display_path(folder)}: {error.strerror or error}; an image built "
+        "before stays as it was."
     )
 
 
@@ -209,7 +209,7 @@ def explain(said: str, log: Path | None = None) -> str:
         )
     if re.search(r"No space left|NoSpaceLeft|ENOSPC|Disk quota exceeded|DiskQuota", said):
         return f"The firmware was not built because the disk is full; {kept}."
-    more = f" The whole log is {paths.shown(log)}." if log else ""
+    more = f" The whole log is {paths.display_path(log)}." if log else ""
     return f"The firmware was not built: {_first_error(said)}; {kept}.{more}"
 
 

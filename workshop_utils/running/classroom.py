@@ -39,14 +39,14 @@ def read(folder):
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise WorkshopError(f"There is no folder {paths.shown(folder)}.")
+        raise WorkshopError(f"There is no folder {paths.display_path(folder)}.")
     files = {}
     for path in sorted(folder.rglob("*.json")):
         inside = path.relative_to(folder).parts
         files.setdefault(inside[0] if len(inside) > 1 else path.stem, []).append(path)
     if not files:
         raise WorkshopError(
-            f"There are no .json files in {paths.shown(folder)}: collect there what "
+            f"There are no .json files in {paths.display_path(folder)}: collect there what "
             "workshop doctor --json prints."
         )
     attendees, skipped = [], []
@@ -68,12 +68,12 @@ def _load(path):
         return records.read(path)
     checks, done = content.get("checks"), content.get("done")
     if content.get("kind") != "doctor" or not isinstance(checks, list):
-        raise WorkshopError(f"{paths.shown(path)} is neither of the doctor nor of a run.")
+        raise WorkshopError(f"{paths.display_path(path)} is neither of the doctor nor of a run.")
     whole = {"name", "ok", "required", "found", "advice"}
     if not isinstance(done, list) or not all(
         isinstance(check, dict) and whole <= set(check) for check in checks
     ):
-        raise WorkshopError(f"{paths.shown(path)} is damaged.")
+        raise WorkshopError(f"{paths.display_path(path)} is damaged.")
     return content
 
 

@@ -1,25 +1,29 @@
 """Jupyter kernels that start before they are needed."""
 
 import ast
-import json
 import os
 import subprocess
+from pathlib import Path
+from typing import Any
 
-from workshop_utils import quiet, upstream
+from workshop_utils import paths, quiet, upstream
 from workshop_utils.errors import WorkshopError
+from workshop_utils.paths import Home
+from workshop_utils.running import notebooks
 
 
 class Kernel:
     """A Jupyter kernel for a notebook: started, and busy importing what the notebook imports.
 
+    home: what WORKSHOP_HOME is to it; None takes ours.
     Nobody waits for it here. Raises WorkshopError if Jupyter does not know the kernel.
     """
 
-    def __init__(self, notebook):
+    def __init__(self, notebook: Path, home: Home | None = None) -> None:
         from jupyter_client.kernelspec import NoSuchKernel
 
         self.notebook = notebook
-        content = json.loads(notebook.read_text(encoding="utf-8"))
+        content = notebooks.read(notebook)
         name = content["metadata"]["kernelspec"]["name"]
         self.manager, self.clients = upstream.kernel_manager(name)
         arguments = [
@@ -33,7 +37,11 @@ class Kernel:
                 "start_kernel",
                 cwd=str(notebook.parent),
                 extra_arguments=arguments,
-                env={**os.environ, "JPY_SESSION_NAME": str(notebook)},  # as Jupyter's server does
+                env={
+                    **os.environ,
+                    "WORKSHOP_HOME": str((home or paths.home()).path),
+                    "JPY_SESSION_NAME": str(notebook),  # as Jupyter's server does
+                },
                 stderr=subprocess.DEVNULL,  # a kernel that is ended complains; cells do not use it
             )
         except NoSuchKernel as error:
@@ -41,28 +49,28 @@ class Kernel:
                 f"{notebook.name}: Jupyter knows no kernel {error.name!r}; run ./install.sh again."
             ) from error
 
-    def stop(self):
+    def stop(self) -> None:
         """End the kernel at once; what a notebook leaves behind is in files."""
         for client in self.clients:
             client.stop_channels()
         self._call("shutdown_kernel", now=True)
 
-    def is_alive(self):
+    def is_alive(self) -> bool:
         """Whether the kernel's process runs."""
-        return self._call("is_alive")
+        return bool(self._call("is_alive"))
 
-    def _call(self, method, **arguments):
+    def _call(self, method: str, **arguments: Any) -> Any:
         from jupyter_core.utils import run_sync
 
         return run_sync(getattr(self.manager, method))(**arguments)
 
 
-def _imports(content):
+def _imports(content: dict[str, Any]) -> str:
     """The import statements in a notebook's cells, a line each."""
     lines = []
     for cell in content["cells"]:
         try:
-            nodes = ast.parse("".join(cell["source"])).body if cell["cell_type"] == "code" else []
+            nodes = ast.parse(notebooks.source(cell)).body if cell["cell_type"] == "code" else []
         except SyntaxError:  # a magic command, or a mistake that the run is going to show
             continue
         lines += [

@@ -74,7 +74,8 @@ def rebuild(folder):
     executed = [path for path in candidates if path.is_file()]
     if not executed:
         raise WorkshopError(
-            f"There are no executed notebooks in {paths.shown(folder)}; workshop run makes them."
+            f"There are no executed notebooks in {paths.display_path(folder)}; "
+            "workshop run makes them."
         )
     return render(executed, folder / REPORT, record)
 

@@ -36,8 +36,10 @@ class Record:
     run that made them stays.
     """
 
-    def __init__(self, folder, selected, values):
-        """folder: of the run. selected: paths of its notebooks. values: parameters chosen."""
+    def __init__(self, folder, selected, values, home=None):
+        """folder: of the run. selected: paths of its notebooks. values: parameters chosen.
+        home: whose artifacts are measured."""
+        self._home = home
         self.path = Path(folder) / RECORD
         self._started = time.monotonic()
         self.content = {
@@ -85,7 +87,9 @@ class Record:
     def finish(self, failure=None):
         """The run is at its end. failure: the sentence to end with. Computes the metrics."""
         failed = {row["name"] for row in self.content["notebooks"] if row["status"] in _UNDONE}
-        self.content.update(finished=True, failure=failure, metrics=metrics.measure(failed))
+        self.content.update(
+            finished=True, failure=failure, metrics=metrics.measure(failed, self._home)
+        )
         self._write()
 
     def _write(self):
@@ -105,13 +109,15 @@ def read(path):
     path = path / RECORD if path.is_dir() else path
     content = files.read_json(path)
     if content.get("kind") != "run":
-        raise WorkshopError(f"{paths.shown(path)} is not the record of a run.")
+        raise WorkshopError(f"{paths.display_path(path)} is not the record of a run.")
     for name, kind in _SHAPE.items():
         if not isinstance(content.get(name), kind):
-            raise WorkshopError(f"{paths.shown(path)} is damaged: {name} is missing or no {kind}.")
+            raise WorkshopError(
+                f"{paths.display_path(path)} is damaged: {name} is missing or no {kind}."
+            )
     for row in content["notebooks"]:
         if not (isinstance(row, dict) and {"name", "status", "seconds"} <= set(row)):
-            raise WorkshopError(f"{paths.shown(path)} is damaged: notebooks holds {row!r}.")
+            raise WorkshopError(f"{paths.display_path(path)} is damaged: notebooks holds {row!r}.")
     return content
 
 

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
-from workshop_utils import files, paths
+from workshop_utils import files
 from workshop_utils.errors import MissingArtifact, WorkshopError
 from workshop_utils.running import course, page
 from workshop_utils.sweeps import execute, run, spec
 
 NOTEBOOK, PAGE = "report.ipynb", "report.html"
+# The columns that a report cannot do without.
+_NEEDED = {"good": bool, "test_error": float, "sine_error": float} | dict.fromkeys(
+    ("SEED", "NEURONS", "LAYERS", "flash", "ram", "model_bytes", "instructions"), int
+)
 
 
 def table(source):
@@ -24,12 +28,13 @@ def table(source):
     try:
         rows = pd.read_csv(path)
         rows = rows[rows["status"] == "ok"].reset_index(drop=True)
-        rows = rows.astype({"good": bool, "NEURONS": int, "LAYERS": int, "SEED": int, "flash": int})
-        missing = {*spec.defaults(), *run.METRICS} - set(rows.columns)
+        rows = rows.astype(_NEEDED)
     except (ValueError, KeyError) as error:
         raise WorkshopError(f"{path} is not the table of a sweep.") from error
-    if missing:
-        raise WorkshopError(f"{path} is not the table of a sweep: it lacks {min(missing)}.")
+    # A table may be older than a parameter, and then had the notebooks' value, or than a metric.
+    for name, value in (spec.defaults() | dict.fromkeys(run.METRICS)).items():
+        if name not in rows:
+            rows[name] = value
     if rows.empty:
         raise WorkshopError(f"No run of {path} ended well, so there is nothing to show.")
     return rows
@@ -85,8 +90,7 @@ def run_of(rows, row):
 
 def model(folder, number):
     """The int8 model (bytes) that a run made. Raises MissingArtifact if it is not there."""
-    home = Path(folder) / execute.RUNS / f"{number:04}"
-    path = paths.under(home, paths.MODEL_TFLITE)
+    path = execute.home_of(folder, number).model_tflite
     if not path.is_file():
         raise MissingArtifact(f"{path} is missing: the sweep's folder is not complete.")
     return path.read_bytes()

@@ -1,0 +1,18 @@
+"""What tests of a run share: a course that takes a second."""
+
+import pytest
+from notebook_factory import write_notebook
+
+from workshop_utils import paths
+
+
+@pytest.fixture
+def small_course(tmp_path, monkeypatch):
+    """Two tiny notebooks in the place of the course's own."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr(paths, "NOTEBOOKS_DIR", folder)
+    parameters = 'SEED = 1\nRATE = 0.5\nLOUD = False\nNAME = "sine"'
+    write_notebook(folder / "01_first.ipynb", (parameters, "parameters"), "print(SEED, RATE)")
+    write_notebook(folder / "02_second.ipynb", ("SEED = 2", "parameters"), "print('second', SEED)")
+    return folder
