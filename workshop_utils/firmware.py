@@ -82,9 +82,7 @@ def build(
     home = home or paths.home()
     toolchain = toolchain or "zig"
     preset = compiling.preset(board, engine, toolchain, optimize)
-    if cycles is None:
-        cycles = 0 if board in boards.REAL else 2
-    if inferences_per_cycle < 1 or cycles < 0:
+    if inferences_per_cycle < 1 or (cycles is not None and cycles < 0):
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
     tools = compiling.programs(toolchain)
     tflm_root = compiling.tflm_root() if engine == "tflm" else None
@@ -109,9 +107,10 @@ def build(
             "ENGINE_FLOAT32": "ON" if content is None or _may_be_float32(content) else "OFF",
             "OPTIMIZE": optimize,
             "INFERENCES_PER_CYCLE": inferences_per_cycle,
-            "CYCLES": cycles,
             "CMAKE_MAKE_PROGRAM": tools["ninja"].as_posix(),
         }
+        if cycles is not None:  # or else the board's own, of its board.cmake
+            settings["CYCLES"] = cycles
         if "zig" in tools:
             settings["ZIG"] = tools["zig"].as_posix()
         if tflm_root:

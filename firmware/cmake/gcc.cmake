@@ -1,5 +1,8 @@
 # arm-none-eabi-gcc for the board's core, a Cortex-M.
 include(${CMAKE_CURRENT_LIST_DIR}/board.cmake)
+if(NOT gcc_options)
+  message(FATAL_ERROR "arm-none-eabi-gcc compiles for microcontrollers, and '${BOARD}' is none.")
+endif()
 set(CMAKE_SYSTEM_NAME Generic)
 set(CMAKE_SYSTEM_PROCESSOR arm)
 set(CMAKE_CXX_COMPILER arm-none-eabi-g++)

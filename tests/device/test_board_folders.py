@@ -43,6 +43,8 @@ def test_a_folder_has_what_cmake_and_people_need(board):
     cmake = (board.folder / "board.cmake").read_text(encoding="utf-8")
     core = re.search(r"set\(core (\S+)\)", cmake)[1]
     assert (paths.FIRMWARE_DIR / "cmake" / "cores" / f"{core}.cmake").is_file()
+    # A board to hold goes on for ever; where somebody waits for the end, there is one.
+    assert re.search(r"set\(default_cycles (\d)\)", cmake)[1] == ("0" if board.suffix else "2")
     if board.suffix:
         page = (board.folder / "README.md").read_text(encoding="utf-8")
         assert page.startswith(f"# {board.title}\n")
