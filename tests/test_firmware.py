@@ -313,7 +313,7 @@ def broken_sources(fresh_home, monkeypatch):
     return image
 
 
-def test_a_compile_error_names_the_line_and_the_log_and_keeps_the_image(broken_sources):
+def test_a_compile_error_names_the_line_and_the_log_and_keeps_the_image(fresh_home, broken_sources):
     former = broken_sources.wave.read_bytes()
     with pytest.raises(WorkshopError) as caught:
         firmware.build()
