@@ -1,4 +1,4 @@
-"""The table of boards, and the files for their drives, read back by readers that are not ours."""
+"""Files for the drives of boards, read back by others' readers; and images that do not fit."""
 
 import re
 import shutil
