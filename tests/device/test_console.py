@@ -113,3 +113,10 @@ def test_what_follows_the_end_does_not_count():
     console.check_console("# end\n# stopped: too late\n")
     console.check_line("# engine compact")
     assert console.END in console.LAST_LINES
+
+
+def test_draw_puts_each_value_where_it_belongs():
+    assert console.draw([1, 0, -1], width=3, height=3) == "   1.0 |*\n   0.0 |-*-\n  -1.0 |  *"
+    assert console.draw([2, 2, 0, 0, -2, -2], width=6, height=5) == (
+        "   2.0 |**\n       |\n   0.0 |--**--\n       |\n  -2.0 |    **"
+    )

@@ -5,18 +5,21 @@ become a Model or one sentence. `edited` makes another flatbuffer of one. Nothin
 engine can run; `preflight` does.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import TYPE_CHECKING, Any
 
 from workshop_utils import upstream
 from workshop_utils.errors import WorkshopError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 MARK = b"TFL3"  # bytes 4 to 7 of every model
 SCHEMA_VERSION = 3
@@ -72,6 +75,8 @@ class Tensor:
     @property
     def dtype(self) -> np.dtype[Any] | None:
         """NumPy's type of its values; None if NumPy has none, as for INT4."""
+        import numpy as np
+
         return np.dtype(_DTYPES[self.type]) if self.type in _DTYPES else None
 
     @property
@@ -95,6 +100,8 @@ class Tensor:
         """
         if self.data is None or not self.has_all_data:
             raise WorkshopError(f"The values of tensor {self.index} are not all in the model.")
+        import numpy as np
+
         return np.frombuffer(self.data, self.dtype).reshape(self.shape)
 
 
@@ -156,6 +163,8 @@ def quantize(x: ArrayLike, scale: float, zero_point: int) -> NDArray[np.int8]:
     Raises WorkshopError (a ValueError) if scale is not positive or x is not finite.
     Source: TensorFlow Lite 8-bit quantization specification.
     """
+    import numpy as np
+
     _check_scale(scale)
     x = np.asarray(x, dtype=np.float32)
     if not np.isfinite(x).all():
@@ -172,12 +181,14 @@ def dequantize(q: ArrayLike, scale: float, zero_point: int) -> NDArray[np.float3
     Raises WorkshopError (a ValueError) if scale is not positive.
     Source: TensorFlow Lite 8-bit quantization specification.
     """
+    import numpy as np
+
     _check_scale(scale)
     return (np.asarray(q, dtype=np.int32) - zero_point).astype(np.float32) * np.float32(scale)
 
 
 def _check_scale(scale: float) -> None:
-    if not (np.isfinite(scale) and scale > 0):
+    if not (math.isfinite(scale) and scale > 0):
         raise WorkshopError(f"A quantization scale must be a positive number, but is {scale}.")
 
 
@@ -263,7 +274,7 @@ def _model(content: bytes) -> Model:
     )
 
 
-def _tensor(index: int, table: "_Table", buffers: list[tuple[int, memoryview] | None]) -> Tensor:
+def _tensor(index: int, table: _Table, buffers: list[tuple[int, memoryview] | None]) -> Tensor:
     number = table.number(_BUFFER, "I")
     offset, data = (buffers[number] if number < len(buffers) else None) or (None, None)
     shape = table.numbers(_SHAPE, "i")
@@ -289,7 +300,7 @@ def _tensor(index: int, table: "_Table", buffers: list[tuple[int, memoryview] | 
     )
 
 
-def _code(table: "_Table") -> tuple[str, int, bool]:
+def _code(table: _Table) -> tuple[str, int, bool]:
     """An operator code: its name, its version and whether it is a custom one."""
     # Converters before 2021 know the first field alone, which ends at 127.
     name = _name_of("BuiltinOperator", max(table.number(_OLD_CODE, "b"), table.number(_CODE, "i")))
@@ -299,7 +310,7 @@ def _code(table: "_Table") -> tuple[str, int, bool]:
     return name, table.number(_CODE_VERSION, "i", default=1), is_custom
 
 
-def _operator(table: "_Table", codes: list[tuple[str, int, bool]]) -> Operator:
+def _operator(table: _Table, codes: list[tuple[str, int, bool]]) -> Operator:
     name, version, is_custom = codes[table.number(_CODE_INDEX, "I")]
     options = _options(table)
     return Operator(
@@ -313,7 +324,7 @@ def _operator(table: "_Table", codes: list[tuple[str, int, bool]]) -> Operator:
     )
 
 
-def _options(operator: "_Table") -> dict[str, Any]:
+def _options(operator: _Table) -> dict[str, Any]:
     """The options of an operator, {name: value}, read by the schema's class for their kind."""
     table = operator.table(_OPTIONS)
     kind = _name_of("BuiltinOptions", operator.number(_OPTIONS_TYPE, "B"))
@@ -324,7 +335,7 @@ def _options(operator: "_Table") -> dict[str, Any]:
     for name, value in options.items():
         if hasattr(value, "__len__"):
             table.reader.take(len(value))
-        if isinstance(value, np.ndarray):
+        if hasattr(value, "tolist"):
             options[name] = tuple(value.tolist())
         elif isinstance(value, bytes):
             options[name] = _printable(value)
@@ -412,11 +423,11 @@ class _Table:
         place = self._place(field)
         return default if place is None else int(self.reader.number(place, kind))
 
-    def table(self, field: int) -> "_Table | None":
+    def table(self, field: int) -> _Table | None:
         place = self._place(field)
         return None if place is None else _Table(self.reader, place)
 
-    def tables(self, field: int) -> "Iterator[_Table]":
+    def tables(self, field: int) -> Iterator[_Table]:
         begin, size = self._vector(field, 4)
         return (_Table(self.reader, place) for place in range(begin, begin + size, 4))
 
@@ -425,9 +436,10 @@ class _Table:
         return self._vector(field, 4)[1] // 4
 
     def numbers(self, field: int, kind: str) -> tuple[Any, ...]:
-        begin, size = self._vector(field, struct.calcsize("<" + kind))
+        width = struct.calcsize("<" + kind)
+        begin, size = self._vector(field, width)
         self.reader.take(size)
-        return tuple(np.frombuffer(self.reader.content[begin : begin + size], "<" + kind).tolist())
+        return struct.unpack_from(f"<{size // width}{kind}", self.reader.content, begin)
 
     def text(self, field: int) -> str:
         begin, size = self._vector(field, 1)
