@@ -45,7 +45,7 @@ def title(cells):
 
 def terms():
     """The words of the glossary, its headings."""
-    return re.findall(r"(?m)^## (.+)$", paths.GLOSSARY.readnotebooks.source(encoding="utf-8"))
+    return re.findall(r"(?m)^## (.+)$", paths.GLOSSARY.read_text(encoding="utf-8"))
 
 
 def navigation(number, names, titles):
@@ -125,7 +125,7 @@ def main():
     stale = {
         path: text
         for path, text in wanted().items()
-        if not path.is_file() or path.readnotebooks.source(encoding="utf-8") != text
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
     }
     for path, text in stale.items():
         print(path.relative_to(paths.PROJECT), file=sys.stderr)
