@@ -11,7 +11,8 @@ import sys
 
 import numpy as np
 
-from workshop_utils import convert, course, data, inference, quiet, training
+from workshop_utils import convert, data, inference, quiet, training
+from workshop_utils.running import notebooks
 
 GOAL = 0.02  # Test mean squared error of a model that draws a sine; the noise alone gives 0.01.
 
@@ -19,14 +20,14 @@ GOAL = 0.02  # Test mean squared error of a model that draws a sine; the noise a
 def build(name, seed):
     """The compiled Keras model of notebook 03 or 04, made by running that notebook's cells."""
     number, model = ("03", "small_model") if name == "small" else ("04", "model")
-    known = {**course.parameters(course.notebooks()[number]), "SEED": seed}
-    return course.recipe(number, 1 if name == "plain" else None, np=np, **known)[model]
+    known = {**notebooks.parameters(notebooks.notebooks()[number]), "SEED": seed}
+    return notebooks.recipe(number, 1 if name == "plain" else None, np=np, **known)[model]
 
 
 def learn(name, seed):
     """Train one model on its seed's dataset. Returns its test errors {form: MSE}."""
-    defaults = course.parameters(course.notebooks()["02"])
-    schedule = course.parameters(course.notebooks()["04"])
+    defaults = notebooks.parameters(notebooks.notebooks()["02"])
+    schedule = notebooks.parameters(notebooks.notebooks()["04"])
     dataset = data.split(*data.make(defaults["SAMPLES"], defaults["NOISE"], seed))
     model = build(name, seed)
     training.fit(

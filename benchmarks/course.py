@@ -40,11 +40,11 @@ def execute(number, copy):
     """Run one notebook in this process. Returns seconds, CPU seconds and peak bytes."""
     import papermill  # noqa: F401  (imported once for all notebooks, so not a notebook's time)
 
-    from workshop_utils import course
-    from workshop_utils.kernel import Kernel
+    from workshop_utils.running import course, notebooks
+    from workshop_utils.running.kernel import Kernel
 
     started = time.perf_counter()
-    kernel = Kernel(course.notebooks()[number])
+    kernel = Kernel(notebooks.notebooks()[number])
     failure = course.execute(kernel.notebook, copy, {}, kernel)
     kernel.stop()
     wall = time.perf_counter() - started
@@ -74,13 +74,14 @@ def fit_seconds():
     """The original notebook's two trainings with `model.fit`: seconds for both."""
     from convergence import build
 
-    from workshop_utils import course, data, quiet
+    from workshop_utils import data, quiet
+    from workshop_utils.running import notebooks
 
     quiet.tensorflow()
     dataset = data.split(*data.make(1000, 0.1, seed=1))
     seconds = 0.0
     for name, number in (("small", "03"), ("larger", "04")):
-        schedule = course.parameters(course.notebooks()[number])
+        schedule = notebooks.parameters(notebooks.notebooks()[number])
         model = build(name, seed=1)
         started = time.perf_counter()
         model.fit(
@@ -113,17 +114,18 @@ def apart(task, *arguments):
 
 def main():
     """Print the tables."""
+    from workshop_utils.running import notebooks, page
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-fit", action="store_true", help="leave the comparison out")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["WORKSHOP_HOME"] = home
-        from workshop_utils import course
 
         heads = ["wall s", "CPU s", "peak MB", "copy kB", *COLUMNS, "rest"]
         print(f"{'notebook':<20}" + "".join(f"{head:>11}" for head in heads))
         copies, total = [], [0.0] * len(heads)
-        for number, notebook in course.notebooks().items():
+        for number, notebook in notebooks.notebooks().items():
             copy = Path(home, "output", notebook.name)
             wall, cpu, peak = apart(execute, number, copy)
             size = copy.stat().st_size
@@ -134,7 +136,7 @@ def main():
             copies.append(copy)
         print_row("together", total)
         started = time.perf_counter()
-        course.render(copies, Path(home, "output", course.REPORT))
+        page.render(copies, Path(home, "output", page.REPORT))
         print(f"rendering the page   {time.perf_counter() - started:8.1f} s")
     whole = apart(run_seconds)
     print(f"01 to {LAST} in one run   {whole:8.1f} s, page included")

@@ -62,7 +62,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="a .tflite file")
     options = parser.parse_args()
-    from workshop_utils.chips import CHIPS
+    from workshop_utils.device.chips import CHIPS
 
     with tempfile.TemporaryDirectory() as home:
         os.environ["WORKSHOP_HOME"] = home

@@ -58,12 +58,14 @@ def together(homes):
 
 def main():
     """Print both runs and what follows for a host."""
+    from workshop_utils.running import notebooks
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kernels", type=int, default=8)
     options = parser.parse_args()
-    from workshop_utils import course, data
+    from workshop_utils import data
 
-    defaults = course.parameters(course.notebooks()["02"])
+    defaults = notebooks.parameters(notebooks.notebooks()["02"])
     dataset = data.split(*data.make(**{name.lower(): value for name, value in defaults.items()}))
     with tempfile.TemporaryDirectory() as folder:
         homes = [Path(folder, str(number)) for number in range(options.kernels)]

@@ -47,17 +47,19 @@ def verdicts(output):
 
 def main():
     """Print each run's result."""
+    from workshop_utils.running import notebooks
+
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     failures = 0
     with tempfile.TemporaryDirectory() as home:
         os.environ["WORKSHOP_HOME"] = home
-        from workshop_utils import course
         from workshop_utils.errors import WorkshopError
+        from workshop_utils.running import course
 
         for chosen in EXTREMES:
             started, output = time.monotonic(), Path(home, "output")
             try:
-                course.run(course.select(first="02"), chosen, output, lambda line: None)
+                course.run(notebooks.select(first="02"), chosen, output, lambda line: None)
                 said = "\n    ".join(verdicts(output))
             except WorkshopError as error:
                 failures += 1

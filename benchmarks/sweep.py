@@ -23,9 +23,9 @@ HUNDRED = {"SEED": {"min": 1, "max": 10}, "NEURONS": [2, 3, 4, 5, 6, 8, 10, 12, 
 
 def sweep_once(parameters, workers, kill_every=0):
     """Do a sweep in a folder that is then gone. Returns seconds, runs a second, rows, kills."""
-    from workshop_utils import sweep, sweep_spec
+    from workshop_utils.sweeps import execute, spec
 
-    plan = sweep_spec.plan({"mode": "grid", "parameters": parameters})
+    plan = spec.plan({"mode": "grid", "parameters": parameters})
     ends, kills = [], 0
 
     def say(line):
@@ -38,9 +38,9 @@ def sweep_once(parameters, workers, kill_every=0):
 
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        sweep.execute(plan, Path(folder, "sweep"), workers, say=say)
+        execute.execute(plan, Path(folder, "sweep"), workers, say=say)
         seconds = time.perf_counter() - started
-        _, rows = sweep.read(Path(folder, "sweep"))
+        _, rows = execute.read(Path(folder, "sweep"))
     rate = (len(ends) - workers) / (ends[-1] - ends[workers - 1])
     return seconds, rate, rows, kills
 
@@ -58,9 +58,9 @@ def kill_a_worker():
 
 def notebooks_seconds():
     """The notebooks that a run of a sweep stands for, headless."""
-    from workshop_utils import course
+    from workshop_utils.running import course, notebooks
 
-    every = course.notebooks()
+    every = notebooks.notebooks()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         course.run([every[number] for number in ("02", "04", "05", "06")], {}, folder, print)

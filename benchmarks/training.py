@@ -12,7 +12,8 @@ from functools import partial
 
 from convergence import build
 
-from workshop_utils import course, data, quiet, training
+from workshop_utils import data, quiet, training
+from workshop_utils.running import notebooks
 
 
 def timed(fit, dataset, **arguments):
@@ -35,7 +36,7 @@ def main():
     options = parser.parse_args()
     quiet.tensorflow()
     dataset = data.split(*data.make(1000, 0.1, options.seed))
-    batch_size = course.parameters(course.notebooks()["04"])["BATCH_SIZE"]
+    batch_size = notebooks.parameters(notebooks.notebooks()["04"])["BATCH_SIZE"]
     common = {"dataset": dataset, "epochs": options.epochs, "batch_size": batch_size}
 
     ours, our_losses = timed(

@@ -1,19 +1,15 @@
 """What several test files share: a small trained model in all its forms."""
 
 import os
-import sys
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(PROJECT / "benchmarks"), str(PROJECT / "tools")]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-LONGEST = ["test_notebooks", "test_course", "test_browser", "test_sweep", "test_hub"]
+LONGEST = ["test_notebooks", "test_course", "test_browser", "test_execute", "test_hub"]
 LONGEST += ["test_surroundings"]
 
 

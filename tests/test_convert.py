@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from workshop_utils import convert, course, inference, quiet
+from workshop_utils import convert, inference, quiet
 from workshop_utils.errors import WorkshopError
+from workshop_utils.running import notebooks
 
 
 def tensors(tflite):
@@ -48,7 +49,7 @@ def test_notebook_05_converts_as_the_helper_does(model, dataset, int8_tflite):
     """The options that the notebook shows are the options that `to_int8` sets."""
     import tensorflow as tf
 
-    cells = course.tagged_source(course.notebooks()["05"], "recipe")
+    cells = notebooks.tagged_source(notebooks.notebooks()["05"], "recipe")
     scope = {"tf": tf, "convert": convert, "model": model, "x_train": dataset.x_train}
     for cell in cells:
         exec(cell, scope | {"REPRESENTATIVE": 500}, scope)

@@ -12,7 +12,8 @@ import qemu
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workshop_utils import elf, emulator
+from workshop_utils import emulator
+from workshop_utils.device import console, elf
 from workshop_utils.errors import WorkshopError
 
 LINKER_SCRIPT = """
@@ -445,15 +446,15 @@ def test_demangle(mangled, name):
 
 
 def test_parse_console():
-    table = emulator.parse_console("# engine x\nx,y,led\n0.062832,-0.061234,135\n\n# end\n")
+    table = console.parse_console("# engine x\nx,y,led\n0.062832,-0.061234,135\n\n# end\n")
     assert {name: str(kind) for name, kind in table.dtypes.items()} == {
         "x": "float64",
         "y": "float64",
         "led": "int64",
     }
     assert table.values.tolist() == [[0.062832, -0.061234, 135]]
-    assert emulator.parse_console("x,y,led\n").shape == (0, 3)
-    codes = emulator.parse_console("q_in0,q_in1,q_out\r\n-128,127,5\r\n# end\r\n")
+    assert console.parse_console("x,y,led\n").shape == (0, 3)
+    codes = console.parse_console("q_in0,q_in1,q_out\r\n-128,127,5\r\n# end\r\n")
     assert codes.to_dict("list") == {"q_in0": [-128], "q_in1": [127], "q_out": [5]}
 
 
@@ -479,27 +480,27 @@ def test_parse_console():
 def test_a_line_that_is_no_inference_is_named(line):
     text = f"# a remark\nx,y,led\n0.000000,0.000000,127\n{line}\n0.062832,0.061234,135\n# end\n"
     with pytest.raises(WorkshopError, match=r"^Line 4 of the .* is not an inference: .*\.$") as e:
-        emulator.parse_console(text)
+        console.parse_console(text)
     assert len(str(e.value)) < 120
 
 
 @pytest.mark.parametrize("text", ["", "# end\n", "\n\n# engine\n"])
 def test_a_console_without_a_table(text):
     with pytest.raises(WorkshopError, match="printed no table"):
-        emulator.parse_console(text)
+        console.parse_console(text)
 
 
 @pytest.mark.parametrize("text", ["", "x,y,led\n", "x,y,led\n0.0\n#end\n", "# endless\n"])
 def test_a_console_that_breaks_off(text):
     with pytest.raises(WorkshopError, match="breaks off"):
-        emulator.check_console(text)
+        console.check_console(text)
 
 
 @given(st.text(st.sampled_from("0159.,-#\n xyledq_inout"), max_size=60))
 def test_any_text_is_a_table_or_one_sentence(text):
     for prefix in ("", "x,y,led\n", "q_in,q_out\n"):
         try:
-            columns, rows = emulator.table(prefix + text)
+            columns, rows = console.table(prefix + text)
             assert all(len(row) == len(columns) for row in rows)
         except WorkshopError as error:
             assert "\n" not in str(error)
@@ -509,7 +510,7 @@ def test_any_text_is_a_table_or_one_sentence(text):
 
 
 def test_draw_is_plain_text_of_one_size():
-    wave = emulator.draw(np.sin(np.linspace(0, 2 * np.pi, 500)), width=40, height=9)
+    wave = console.draw(np.sin(np.linspace(0, 2 * np.pi, 500)), width=40, height=9)
     lines = wave.splitlines()
     assert wave.isascii() and len(lines) == 9 and max(map(len, lines)) <= 48
     assert lines[0].startswith("   1.0 |") and lines[8].startswith("  -1.0 |")
@@ -517,5 +518,5 @@ def test_draw_is_plain_text_of_one_size():
 
 
 def test_draw_makes_room_for_what_is_outside():
-    assert emulator.draw([4.0, -1.0]).startswith("   4.0 |*")
-    assert "*" not in emulator.draw([])
+    assert console.draw([4.0, -1.0]).startswith("   4.0 |*")
+    assert "*" not in console.draw([])

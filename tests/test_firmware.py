@@ -15,8 +15,9 @@ import tflite_factory
 from click.testing import CliRunner
 from elftools.elf.elffile import ELFFile
 
-from workshop_utils import boards, c_source, emulator, firmware, inference, paths
+from workshop_utils import c_source, emulator, firmware, inference, paths
 from workshop_utils.cli import main
+from workshop_utils.device import boards, compiling, console
 from workshop_utils.errors import WorkshopError
 
 WORKSHOP = [sys.executable, "-m", "workshop_utils.cli"]
@@ -72,8 +73,8 @@ def files_below(folder):
 # ---- One answer
 
 
-def answers(console):
-    columns, rows = emulator.table(console)
+def answers(printed):
+    columns, rows = console.table(printed)
     assert columns == ["q_in", "q_out"]
     return rows
 
@@ -109,10 +110,10 @@ def test_the_wave_is_the_models_and_the_same_everywhere(home, model, expected):
     if shutil.which("arm-none-eabi-g++"):
         image = firmware.build(toolchain="gcc", inferences_per_cycle=50, cycles=3)
         consoles["gcc, Unicorn"] = emulator.run(image.wave).console
-    tables = {name: emulator.table(console)[1] for name, console in consoles.items()}
+    tables = {name: console.table(printed)[1] for name, printed in consoles.items()}
     assert all(rows == tables["zig, Unicorn"] for rows in tables.values()), tables.keys()
 
-    wave = emulator.parse_console(consoles["zig, Unicorn"])
+    wave = console.parse_console(consoles["zig, Unicorn"])
     assert len(wave) == 150
     x = np.float32(2 * np.pi) * np.arange(50, dtype=np.float32) / np.float32(50)
     np.testing.assert_allclose(wave.x, np.tile(x, 3), atol=2e-6)
@@ -184,7 +185,7 @@ def test_several_inputs_get_numbered_columns(home, tmp_path):
     several = tmp_path / "several.tflite"
     several.write_bytes(tflite_factory.quantized(tflite_factory.sine_layers((2, 4, 1))))
     image = firmware.build(model=several)
-    columns, rows = emulator.table(emulator.run(image.sweep).console)
+    columns, rows = console.table(emulator.run(image.sweep).console)
     assert columns == ["q_in0", "q_in1", "q_out"] and len(rows) > 256
     with pytest.raises(WorkshopError, match=r"^The firmware stopped: .+\.$"):
         emulator.run(image.wave)
@@ -302,7 +303,7 @@ def test_the_linkers_word_on_a_full_flash_is_understood(tmp_path, linker):
         text=True,
     )
     assert said.returncode
-    sentence = firmware.explain(said.stdout + said.stderr)
+    sentence = compiling.explain(said.stdout + said.stderr)
     assert re.match(
         "The firmware does not fit: it needs (1,000 bytes )?more than the board's", sentence
     )
@@ -366,7 +367,7 @@ def test_a_full_disk_keeps_the_former_images(home, monkeypatch):
     ],
 )
 def test_a_disk_that_fills_up_while_compiling(said):
-    sentence = firmware.explain(said)
+    sentence = compiling.explain(said)
     assert sentence.startswith(
         "The firmware was not built because the disk is full; an image built b"
     )
@@ -384,7 +385,7 @@ def test_a_disk_that_fills_up_while_compiling(said):
     ],
 )
 def test_explain(said, part):
-    sentence = firmware.explain(said, paths.FIRMWARE_BUILD_DIR / "build.log")
+    sentence = compiling.explain(said, paths.FIRMWARE_BUILD_DIR / "build.log")
     assert part in sentence and "\n" not in sentence and "build.log" in sentence
 
 

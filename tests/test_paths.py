@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from workshop_utils import paths
+from workshop_utils import files, paths
 from workshop_utils.errors import MissingArtifact, WorkshopError
 
 
@@ -57,14 +57,14 @@ def test_the_command_is_for_the_notebook_at_work(monkeypatch, tmp_path, session,
 
 
 def test_require_returns_the_path_of_a_file_that_is_there(tmp_path):
-    there = paths.write(tmp_path / "deep" / "file.txt", "text")
+    there = files.write(tmp_path / "deep" / "file.txt", "text")
     assert paths.require(there) == there
     assert there.read_text() == "text"
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
-    target = paths.write(tmp_path / "model.cc", b"old")
-    with pytest.raises(RuntimeError), paths.replacing(target) as temporary:
+    target = files.write(tmp_path / "model.cc", b"old")
+    with pytest.raises(RuntimeError), files.replacing(target) as temporary:
         temporary.write_bytes(b"half of the ne")
         raise RuntimeError("stopped in the middle")
     assert target.read_bytes() == b"old"
@@ -72,9 +72,9 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
 
 
 def test_a_full_disk_is_one_sentence(tmp_path):
-    target = paths.write(tmp_path / "model.cc", b"old")
+    target = files.write(tmp_path / "model.cc", b"old")
     sentence = pytest.raises(WorkshopError, match=r"Cannot write .*model\.cc: No space left")
-    with sentence, paths.replacing(target):
+    with sentence, files.replacing(target):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert target.read_bytes() == b"old"
 
@@ -82,12 +82,12 @@ def test_a_full_disk_is_one_sentence(tmp_path):
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "models").write_text("a file where a folder should be")
     with pytest.raises(WorkshopError, match="Cannot write"):
-        paths.write(tmp_path / "models" / "model.cc", b"")
+        files.write(tmp_path / "models" / "model.cc", b"")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_written_files_can_be_read_by_others(tmp_path):
-    mode = paths.write(tmp_path / "file", b"").stat().st_mode
+    mode = files.write(tmp_path / "file", b"").stat().st_mode
     assert stat.S_IMODE(mode) == 0o644
 
 
@@ -95,7 +95,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from workshop_utils import paths
-with paths.locked(Path(sys.argv[1]), "busy"):
+with files.locked(Path(sys.argv[1]), "busy"):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -109,16 +109,16 @@ def test_a_lock_is_held_by_one_and_dropped_by_a_killed_process(tmp_path):
     try:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(WorkshopError, match=r"^Another is at work$"):
-            paths.locked(path, "Another is at work").__enter__()
+            files.locked(path, "Another is at work").__enter__()
     finally:
         other.kill()
         other.communicate()
     for _ in range(2):
-        with paths.locked(path, "Another is at work"):
+        with files.locked(path, "Another is at work"):
             assert path.exists()
 
 
 def test_a_lock_file_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkshopError, match=r"^Cannot write .*file.*: \w"):
-        paths.locked(tmp_path / "file" / ".lock", "busy").__enter__()
+        files.locked(tmp_path / "file" / ".lock", "busy").__enter__()

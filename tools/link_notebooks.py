@@ -12,7 +12,8 @@ import json
 import re
 import sys
 
-from workshop_utils import course, paths
+from workshop_utils import files, paths
+from workshop_utils.running import notebooks
 
 CONTENTS = paths.NOTEBOOKS_DIR / "README.md"
 _NAVIGATION = re.compile(r"(?m)^(?:previous: )?\[.*\]\((?:\.\./)?README\.md\).*$|^Next: \[.*$")
@@ -101,7 +102,8 @@ def contents(notebooks, titles):
 def wanted():
     """{path: text} of every file that this script looks after, as it should be."""
     content = {
-        path: json.loads(path.read_text(encoding="utf-8")) for path in course.notebooks().values()
+        path: json.loads(path.read_text(encoding="utf-8"))
+        for path in notebooks.notebooks().values()
     }
     names = [path.name for path in content]
     titles = [title(notebook["cells"]) for notebook in content.values()]
@@ -135,7 +137,7 @@ def main():
     for path, text in stale.items():
         print(path.relative_to(paths.PROJECT), file=sys.stderr)
         if not options.check:
-            paths.write(path, text)
+            files.write(path, text)
     return 1 if options.check and stale else 0
 
 

@@ -169,7 +169,7 @@ def run():
     image = firmware.build(cycles=1)
     result = emulator.run(image.wave)
     equal = firmware.equal_answers(image.sweep, firmware.model_bytes(), "tflm")
-    _, rows = emulator.table(result.console)
+    rows = list(result.inferences.itertuples(index=False, name=None))
     return draw(rows, firmware.costs(image.wave, result), equal)
 
 

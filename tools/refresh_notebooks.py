@@ -23,7 +23,8 @@ KEPT_METADATA = {"tags", "jupyter"}
 
 def execute(path):
     """Run one notebook from top to bottom and return it with clean outputs."""
-    from workshop_utils import course
+
+    from workshop_utils.running import page
 
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
@@ -34,7 +35,7 @@ def execute(path):
     client.execute()
     for cell in notebook.cells:
         cell.metadata = {k: v for k, v in cell.metadata.items() if k in KEPT_METADATA}
-    course.without_widgets(notebook)
+    page.without_widgets(notebook)
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return notebook
@@ -50,32 +51,36 @@ def pictures(notebook, tag):
 
 def keep_artifacts():
     """Make what this run has left in models/ the reference artifacts, with their hashes."""
-    from workshop_utils import catchup, paths
+    from workshop_utils import files, paths
+    from workshop_utils.running import catchup
 
     hashes = []
     for path in catchup.artifacts("99"):
         if path.suffix != ".cc":
             content = path.read_bytes()
-            paths.write(paths.REFERENCE_DIR / path.name, content)
+            files.write(paths.REFERENCE_DIR / path.name, content)
             hashes.append(f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
-    paths.write(paths.REFERENCE_DIR / catchup.HASHES, "".join(hashes))
+    files.write(paths.REFERENCE_DIR / catchup.HASHES, "".join(hashes))
 
 
 def main():
     """Refresh every notebook; stop at the first that fails."""
+    from workshop_utils import files
+    from workshop_utils.running import notebooks
+
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["WORKSHOP_HOME"] = home
-        from workshop_utils import course, paths
+        from workshop_utils import paths
 
-        for path in course.notebooks().values():
+        for path in notebooks.notebooks().values():
             notebook = execute(path)
-            paths.write(path, nbformat.writes(notebook) + "\n")
+            files.write(path, nbformat.writes(notebook) + "\n")
             for picture in pictures(notebook, "readme"):
-                paths.write(paths.PROJECT / "docs" / "result.png", picture)
+                files.write(paths.PROJECT / "docs" / "result.png", picture)
             print(path.name, file=sys.stderr)
         keep_artifacts()
-        paths.write(paths.FIRMWARE_REFERENCE_MODEL, paths.FIRMWARE_MODEL.read_bytes())
+        files.write(paths.FIRMWARE_REFERENCE_MODEL, paths.FIRMWARE_MODEL.read_bytes())
 
 
 if __name__ == "__main__":

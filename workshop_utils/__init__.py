@@ -1,5 +1,6 @@
 """Small helpers for the course: from a sine wave to a neural network on a microcontroller.
 
-One subject a module: paths, data, training, plots, convert, inference, c_source, course and cli.
-Importing the package imports none of them, and none of them imports TensorFlow at import time.
+At the top are the helpers that notebooks import, one subject per module. `running` looks after a
+run of the course, `device` after boards and images, `sweeps` after many runs, `cli` makes the
+`workshop` command of them. Importing any of them does not import TensorFlow.
 """

@@ -7,7 +7,7 @@ that a flatbuffer wants and with a checksum.
 import hashlib
 import re
 
-from workshop_utils import paths
+from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError
 
 PER_LINE = 12
@@ -79,7 +79,7 @@ def _edited(what):
 
 def write(tflite_model, path):
     """Write the model as C++ source to `path`, all of it or nothing. Returns the path."""
-    return paths.write(path, to_c_source(tflite_model))
+    return files.write(path, to_c_source(tflite_model))
 
 
 def read(path):

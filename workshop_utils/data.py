@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from workshop_utils import paths
+from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError, check_whole_number
 
 MIN_SAMPLES = 10
@@ -93,7 +93,7 @@ def split(x, y, train=0.6, test=0.2):
 def save(dataset, path=None):
     """Write a Dataset to `path` (default: models/dataset.npz), all of it or nothing."""
     path = path or paths.DATASET
-    with paths.replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         np.savez(temporary, **dataset._asdict())
     return path
 

@@ -313,9 +313,10 @@ def _kernel():
 
 def _firmware():
     """Compile ten lines for the chip, run them on the emulator and check what they print."""
-    from workshop_utils import emulator, firmware
+    from workshop_utils import emulator
+    from workshop_utils.device import compiling, console
 
-    tools = firmware.programs("zig")
+    tools = compiling.programs("zig")
     seed = random.randrange(2**32)  # a number nobody knows, so that nothing old can answer
     with tempfile.TemporaryDirectory(prefix="workshop-") as name:
         folder = Path(name)
@@ -339,14 +340,14 @@ def _firmware():
             why = next((line for line in lines if "error" in line.lower()), "".join(lines[-1:]))
             return False, f"the compiler failed: {why.strip()}", _repair("ziglang")
         try:
-            console = emulator.run(folder / "ten_lines.elf", count=False).console
+            printed = emulator.run(folder / "ten_lines.elf", count=False).console
         except WorkshopError as error:
             return False, str(error), _repair("unicorn", "pyelftools")
     expected = seed
     for _ in range(1000):
         expected = (expected * 1664525 + 1013904223) % 2**32
-    if console != f"{expected:08x}\n{emulator.END}\n":
-        return False, f"the emulator computes wrongly: {console[:20]!r}", _repair("unicorn")
+    if printed != f"{expected:08x}\n{console.END}\n":
+        return False, f"the emulator computes wrongly: {printed[:20]!r}", _repair("unicorn")
     return (
         True,
         f"ten lines built for a Cortex-M4 in {seconds:.1f} s, and the answer is right",
@@ -356,9 +357,10 @@ def _firmware():
 
 def _build_tools():
     """CMake and Ninja answer, too."""
-    from workshop_utils import firmware
 
-    tools = firmware.programs("zig")
+    from workshop_utils.device import compiling
+
+    tools = compiling.programs("zig")
     found = []
     for name in ("cmake", "ninja"):
         version = _version(tools[name])

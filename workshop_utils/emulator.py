@@ -9,18 +9,17 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from workshop_utils.chips import CHIPS
-from workshop_utils.elf import Elf
+from workshop_utils.device import console
+from workshop_utils.device.chips import CHIPS
+from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
 
 INSTRUCTION_LIMIT = 200_000_000  # two cycles of the course's firmware take about 1,000,000
 CONSOLE_LIMIT = 1_000_000  # characters; the longest wave that can be asked for has 300,000
-END = "# end"
-HEADER = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
 
 _MEASURED = ("6engine7Predict", "6engine6InvokeE")  # parts of mangled names
 _PAINT = b"\xa5"  # what RAM holds before the program writes to it
-_SAID_LAST = (END, "# stopped: ", "# fault: ")
+_SAID_LAST = (console.END, "# stopped: ", "# fault: ")
 
 
 @dataclass
@@ -40,7 +39,7 @@ class Result:
     @cached_property
     def inferences(self):
         """What `parse_console` makes of the console: a pandas DataFrame."""
-        return parse_console(self.console)
+        return console.parse_console(self.console)
 
     @property
     def median_instructions(self):
@@ -73,9 +72,9 @@ def run(elf, instruction_limit=INSTRUCTION_LIMIT, count=True, board="emulator"):
     if not machine.finished:
         raise WorkshopError(
             f"The firmware hangs: after {instruction_limit:,} instructions it has not printed "
-            f"{END!r} and is {machine.place()}{machine.lost_characters()}."
+            f"{console.END!r} and is {machine.place()}{machine.lost_characters()}."
         )
-    check_console(machine.console)
+    console.check_console(machine.console)
     return Result(
         console=machine.console,
         led=np.array(machine.chip.led, dtype=np.uint8),
@@ -102,92 +101,6 @@ def _run_while_it_prints(image, board, limit):
 
 
 # ---- What the program printed
-
-
-def parse_console(text):
-    """The table that a program printed, as a pandas DataFrame with the columns of its header.
-
-    text: the header 'x,y,led' or 'q_in,q_out' (with numbers if there are several), then a line
-    per inference; lines that begin with '# ' are remarks. x and y become float64, the rest int64.
-    Raises WorkshopError, which names the line, for anything else.
-    """
-    import pandas as pd
-
-    columns, rows = table(text)
-    types = {name: "float64" if name in ("x", "y") else "int64" for name in columns}
-    return pd.DataFrame(rows, columns=columns).astype(types)
-
-
-def table(text):
-    """The same without pandas: the names of the columns, list, and a tuple of numbers per line."""
-    columns, rows = None, []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line or line.startswith("# "):
-            continue
-        if columns is None and HEADER.fullmatch(line):
-            columns = line.split(",")
-            continue
-        row = numbers(columns or [], line)
-        if row is None:
-            excerpt = line if len(line) <= 40 else line[:40] + "..."
-            raise WorkshopError(
-                f"Line {number} of the firmware's console is not an inference: {excerpt!r}."
-            )
-        rows.append(row)
-    if columns is None:
-        raise WorkshopError("The firmware printed no table: a header such as x,y,led is missing.")
-    return columns, rows
-
-
-def numbers(columns, line):
-    """The numbers in a line of that table, a tuple; None if they do not fit the columns."""
-    cells = line.split(",")
-    if len(columns) != len(cells):
-        return None
-    row = []
-    for name, cell in zip(columns, cells, strict=True):
-        if name in ("x", "y"):
-            fits, value = re.fullmatch(r"-?[0-9]+\.[0-9]{6}", cell), float
-        else:
-            fits, value = re.fullmatch(r"-?[0-9]{1,3}", cell), int
-        low, high = {"led": (0, 255)}.get(name, (-128, 127))
-        if not fits or (value is int and not low <= int(cell) <= high):
-            return None
-        row.append(value(cell))
-    return tuple(row)
-
-
-def check_console(text):
-    """Raise WorkshopError if the program said that it stopped or faulted, or never said '# end'."""
-    for line in text.splitlines():
-        if line == END:
-            return
-        check_line(line)
-    raise WorkshopError(f"The firmware's console breaks off: the line {END!r} is missing.")
-
-
-def check_line(line):
-    """Raise WorkshopError if the program says in this line that it stopped or faulted."""
-    for mark, verb in (("# stopped: ", "stopped"), ("# fault: ", "faulted")):
-        if line.startswith(mark):
-            raise WorkshopError(f"The firmware {verb}: {line[len(mark) :].rstrip('.')}.")
-
-
-def draw(values, width=72, height=15):
-    """A curve in plain characters, as text of `height` lines: for terminals and logs.
-
-    values: numbers, shape (n,). The scale is [-1, 1], or wider if values lie outside.
-    """
-    reach = max([1.0, *(abs(value) for value in values)])
-    cells = [[" "] * width for _ in range(height)]
-    cells[height // 2] = ["-"] * width
-    for number, value in enumerate(values):
-        row = round((1 - value / reach) / 2 * (height - 1))
-        cells[row][number * width // len(values)] = "*"
-    labels = {0: f"{reach:.1f}", height // 2: "0.0", height - 1: f"{-reach:.1f}"}
-    return "\n".join(
-        f"{labels.get(number, ''):>6} |{''.join(row)}".rstrip() for number, row in enumerate(cells)
-    )
 
 
 # ---- The board

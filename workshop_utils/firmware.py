@@ -5,25 +5,18 @@ be installed. What is built stays in `paths.FIRMWARE_BUILD_DIR`; an image takes 
 `paths.FIRMWARE_IMAGES_DIR` when all of it is done.
 """
 
-import importlib
-import os
-import re
 import shutil
 import subprocess
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from workshop_utils import boards, c_source, images, paths, preflight
-from workshop_utils.elf import Elf
+from workshop_utils import c_source, files, paths
+from workshop_utils.device import boards, compiling, console, images, preflight
+from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError, check_whole_number
 
-BOARDS = tuple(boards.BOARDS)
-ENGINES = ("compact", "tflm")
-TOOLCHAINS = ("zig", "gcc")
-OPTIMIZATIONS = ("-O2", "-Os")
 PROGRAMS = ("wave", "sweep")
-TFLM_HEADER = "include/tensorflow/lite/micro/micro_interpreter.h"
 
 # The image's sections, and what the course calls them. Flash also holds what .data begins with.
 FLASH_SECTIONS = {
@@ -36,16 +29,6 @@ FLASH_SECTIONS = {
 }
 RAM_SECTIONS = {"data": ".data", "bss": ".bss"}
 
-_EXE = ".exe" if os.name == "nt" else ""
-_PRESETS = {(board, "zig"): board for board in BOARDS} | {
-    (board, "gcc"): f"{board}-gcc" for board in BOARDS if board != "host"
-}
-# What CMake and the compilers would take from a shell that is set up for something else.
-_FOREIGN = re.compile(
-    r"CC|CXX|(C|CXX|CPP|LD|ASM|MAKE)FLAGS|(C|CPLUS)_INCLUDE_PATH|CPATH|LIBRARY_PATH|DESTDIR|"
-    r"CMAKE_(GENERATOR.*|TOOLCHAIN_FILE|BUILD_TYPE|.*_COMPILER|.*_FLAGS)"
-)
-_BUILD_TIMEOUT = 900  # seconds; the first build of all takes Zig some
 _RUN_TIMEOUT = 60
 
 
@@ -97,13 +80,13 @@ def build(
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     toolchain = toolchain or "zig"
-    preset = _preset(board, engine, toolchain, optimize)
+    preset = compiling.preset(board, engine, toolchain, optimize)
     if cycles is None:
         cycles = 0 if board in boards.REAL else 2
     if inferences_per_cycle < 1 or cycles < 0:
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
-    tools = programs(toolchain)
-    tflm_root = _tflm_root() if engine == "tflm" else None
+    tools = compiling.programs(toolchain)
+    tflm_root = compiling.tflm_root() if engine == "tflm" else None
     name = f"{board}-{engine}-{toolchain}"
     if sources is not None:
         name = f"{Path(sources).name}-{name}"
@@ -111,8 +94,8 @@ def build(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _cannot_build(folder, error) from error
-    with paths.locked(folder / ".lock", _BUSY.format(folder), _BUSY_TIMEOUT):
+        raise compiling.cannot_build(folder, error) from error
+    with files.locked(folder / ".lock", _BUSY.format(folder), _BUSY_TIMEOUT):
         if sources is None:
             content = model_bytes(model)
             source = _model_source(model, content, folder, board, engine)
@@ -131,7 +114,9 @@ def build(
             settings["ZIG"] = tools["zig"].as_posix()
         if tflm_root:
             settings["TFLM_ROOT"] = tflm_root.as_posix()
-        _compile(tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR))
+        compiling.compile(
+            tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR)
+        )
         if content and board in boards.REAL:
             image = Elf(folder / "wave.elf")
             preflight.check_arena(content, image, boards.find(board), engine)
@@ -189,7 +174,7 @@ def equal_answers(sweep, tflite, runtime):
 
     from workshop_utils import emulator, inference
 
-    columns, rows = emulator.table(emulator.run(sweep, count=False).console)
+    columns, rows = console.table(emulator.run(sweep, count=False).console)
     on_chip = [row[columns.index("q_out")] for row in rows]
     expected = inference.invoke(tflite, np.arange(-128, 128).astype(np.int8), runtime)
     return int(np.count_nonzero(np.array(on_chip) == expected))
@@ -223,70 +208,6 @@ def run_program(program, timeout=_RUN_TIMEOUT):
 
 
 # ---- What a build needs
-
-
-def _preset(board, engine, toolchain, optimize):
-    for what, chosen, choices in (
-        ("board", board, BOARDS),
-        ("engine", engine, ENGINES),
-        ("toolchain", toolchain, TOOLCHAINS),
-        ("optimization", optimize, OPTIMIZATIONS),
-    ):
-        if chosen not in choices:
-            raise WorkshopError(
-                f"There is no {what} {chosen!r}; choose one of {', '.join(choices)}."
-            )
-    if (board, toolchain) not in _PRESETS:
-        raise WorkshopError(
-            f"The board {board} is not built with {toolchain}: arm-none-eabi-gcc compiles for "
-            "microcontrollers only; leave the toolchain out."
-        )
-    return _PRESETS[board, toolchain]
-
-
-def programs(toolchain):
-    """{name: path} of the programs that a build runs. WorkshopError if one is missing."""
-    tools = {
-        "cmake": _from_package("cmake", lambda package: Path(package.CMAKE_BIN_DIR) / "cmake"),
-        "ninja": _from_package("ninja", lambda package: Path(package.BIN_DIR) / "ninja"),
-    }
-    if toolchain == "zig":
-        tools["zig"] = _from_package(
-            "ziglang", lambda package: Path(package.__file__).parent / "zig"
-        )
-    elif shutil.which("arm-none-eabi-g++") is None:
-        raise WorkshopError(
-            "The toolchain gcc was asked for, but there is no arm-none-eabi-g++ on this machine; "
-            "install it (on Debian and Ubuntu: sudo apt install gcc-arm-none-eabi), or leave the "
-            "toolchain out to build with zig."
-        )
-    return tools
-
-
-def _from_package(name, locate):
-    try:
-        program = locate(importlib.import_module(name))
-    except ImportError:
-        program = None
-    if program is None or not program.with_name(program.name + _EXE).is_file():
-        raise WorkshopError(
-            f"Building the firmware takes the Python package {name}, which is missing; run "
-            "./install.sh."
-        )
-    return program.with_name(program.name + _EXE)
-
-
-def _tflm_root():
-    root = os.environ.get("TFLM_ROOT")
-    if not root:
-        raise WorkshopError(
-            "The engine tflm needs an installed TensorFlow Lite for Microcontrollers: set the "
-            "environment variable TFLM_ROOT to its folder (include/ and lib/), or take the engine "
-            "compact."
-        )
-    if not (Path(root) / TFLM_HEADER).is_file():
-        raise WorkshopError(f"TFLM_ROOT is {root}, but there is no {TFLM_HEADER} in it.")
-    return Path(root).resolve()
 
 
 def model_bytes(model=None):
@@ -326,7 +247,7 @@ def _model_source(model, content, folder, board, engine):
     if model is not None and not (
         source.is_file() and source.read_text(encoding="utf-8", errors="replace") == text
     ):
-        paths.write(source, text)
+        files.write(source, text)
     return source
 
 
@@ -347,119 +268,18 @@ def _may_be_float32(content):
 # ---- The build
 
 
-def _compile(cmake, preset, folder, settings, sources):
-    """Configure (if anything changed) and build in `folder`."""
-    definitions = [f"-D{name}={value}" for name, value in settings.items()]
-    where = ["-S", str(sources), "-B", str(folder)]
-    configure = [str(cmake), "--fresh", "--preset", preset, *where, *definitions]
-    try:
-        (folder / "build.log").unlink(missing_ok=True)
-        stamp = folder / "configured.txt"
-        done = stamp.read_text(encoding="utf-8") if stamp.is_file() else ""
-        if done != "\n".join(configure) or not (folder / "build.ninja").is_file():
-            stamp.unlink(missing_ok=True)
-            _step(configure, folder, sources)
-            paths.write(stamp, "\n".join(configure))
-        _step([str(cmake), "--build", str(folder)], folder, sources)
-    except OSError as error:
-        if isinstance(error, WorkshopError):
-            raise
-        raise _cannot_build(folder, error) from error
-
-
-def _cannot_build(folder, error):
-    return WorkshopError(
-        f"Cannot build in {paths.shown(folder)}: {error.strerror or error}; an image built before "
-        "stays as it was."
-    )
-
-
-def _step(command, folder, sources):
-    """Run one program of the build and add what it says to the log."""
-    cache = str(folder.parent / "zig-cache")
-    environment = {
-        name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)
-    }
-    environment |= {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache, "LC_ALL": "C"}
-    log = folder / "build.log"
-    try:
-        result = subprocess.run(
-            command,
-            cwd=sources,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_BUILD_TIMEOUT,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise WorkshopError(
-            f"The build was stopped: it took more than {_BUILD_TIMEOUT} seconds."
-        ) from error
-    said = result.stdout.decode("utf-8", errors="replace")
-    if result.returncode:
-        raise WorkshopError(explain(said, _append(log, command, said)))
-    _append(log, command, said)
-
-
-def _append(log, command, said):
-    """Add to the log. Returns its path; None if that fails, as on a full disk."""
-    try:
-        with log.open("a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(f"$ {' '.join(command)}\n{said}\n")
-    except OSError:
-        return None
-    return log
-
-
-def explain(said, log=None):
-    """One sentence on why a build failed, from what CMake, Ninja, compiler and linker said.
-
-    said: text. log: path of the whole of it, None if there is no such file.
-    """
-    kept = "an image built before stays as it was"
-    # GNU ld: "section `.model' will not fit in region `FLASH'", and mostly "region `FLASH'
-    # overflowed by 1000 bytes"; LLD: "will not fit in region 'FLASH': overflowed by 1000 bytes".
-    full = re.search(r"(?:fit in|ld:) region [`'](\w+)'", said)
-    if full:
-        memory = "flash" if full[1] == "FLASH" else full[1]
-        excess = max(map(int, re.findall(r"overflowed by (\d+) bytes", said)), default=0)
-        much = f"{excess:,} bytes more" if excess else "more"
-        return (
-            f"The firmware does not fit: it needs {much} than the board's {memory} has, so take a "
-            f"smaller model or optimize with -Os; {kept}."
-        )
-    if re.search(r"No space left|NoSpaceLeft|ENOSPC|Disk quota exceeded|DiskQuota", said):
-        return f"The firmware was not built because the disk is full; {kept}."
-    more = f" The whole log is {paths.shown(log)}." if log else ""
-    return f"The firmware was not built: {_first_error(said)}; {kept}.{more}"
-
-
-def _first_error(said):
-    """The first line that names an error; later ones are mostly its consequences."""
-    configuring = re.search(r"CMake Error[^\n]*:\n\s*((?:  [^\n]*\n)+)", said)
-    if configuring:
-        return " ".join(configuring[1].split()).rstrip(".")
-    for pattern in (r"(error|Error): (?!ld returned|too many)", r"undefined|/ld: "):
-        for line in said.splitlines():
-            if re.search(pattern, line):
-                return re.sub(r"^\S*/ld: ", "", line.strip()).rstrip(".")
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else "the compiler said nothing"
-
-
 def _put_in_place(name, folder, target, board, engine, toolchain):
     """Copy the programs out of the build's folder, with the files for the board's drive if it has
     one; all or none."""
-    suffix = _EXE if board == "host" else ".elf"
+    suffix = compiling.EXE if board == "host" else ".elf"
     placed = [target / f"{name}-{program}{suffix}" for program in PROGRAMS]
     with ExitStack() as stack:
         for program, image in zip(PROGRAMS, placed, strict=True):
-            temporary = stack.enter_context(paths.replacing(image))
+            temporary = stack.enter_context(files.replacing(image))
             shutil.copyfile(folder / (program + suffix), temporary)
             if board in boards.REAL:
                 spec = boards.find(board)
-                temporary = stack.enter_context(paths.replacing(image.with_suffix(spec.suffix)))
+                temporary = stack.enter_context(files.replacing(image.with_suffix(spec.suffix)))
                 temporary.write_bytes(images.encoded(Elf(folder / (program + suffix)), spec))
     if board == "host":
         for image in placed:

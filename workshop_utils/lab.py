@@ -1,6 +1,6 @@
 """Break the firmware on purpose: a copy of it, with mistakes in it. Introduced in notebook 07."""
 
-from workshop_utils import c_source, firmware, paths
+from workshop_utils import c_source, files, firmware, paths
 from workshop_utils.errors import WorkshopError
 
 
@@ -21,7 +21,7 @@ def build(model, edits=(), **choices):
         file = copy / name
         # What is unchanged keeps its date and is not compiled again.
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
-            paths.write(file, text)
+            files.write(file, text)
     return firmware.build(sources=copy, **{"cycles": 1, **choices})
 
 

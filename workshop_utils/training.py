@@ -11,7 +11,7 @@ import json
 
 import numpy as np
 
-from workshop_utils import paths
+from workshop_utils import files, paths
 from workshop_utils.data import MAX_SAMPLES, check_pair, check_seed
 from workshop_utils.errors import WorkshopError, check_whole_number
 from workshop_utils.progress import Progress
@@ -149,8 +149,8 @@ def save(model, history, path):
 
     The history goes first, so whoever finds a model finds its history too.
     """
-    paths.write(history_path(path), json.dumps(history.history) + "\n")
-    with paths.replacing(path) as temporary:
+    files.write(history_path(path), json.dumps(history.history) + "\n")
+    with files.replacing(path) as temporary:
         model.save(temporary)
     return path
 

@@ -1,0 +1,333 @@
+"""The table of boards, and the files for their drives, read back by readers that are not ours."""
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import bincopy
+import elf_factory
+import numpy as np
+import pytest
+import tflite_factory
+from click.testing import CliRunner
+from elftools.elf.elffile import ELFFile
+from test_firmware import use_home
+from uf2utils.file import UF2File
+
+from workshop_utils import firmware, paths
+from workshop_utils.cli import main
+from workshop_utils.device import boards, compiling, images
+from workshop_utils.device.elf import Elf
+from workshop_utils.errors import WorkshopError
+
+REAL = [boards.BOARDS[name] for name in boards.REAL]
+
+
+@pytest.fixture
+def image(tmp_path):
+    """A function that makes an Elf out of segments."""
+
+    def make(segments, variables=()):
+        path = tmp_path / "image.elf"
+        path.write_bytes(elf_factory.elf(segments, variables))
+        return Elf(path)
+
+    return make
+
+
+def program(board, size=700, stack=None, reset=None):
+    """Content for a board's flash that passes: boot stage, vector table, random code."""
+    code = np.random.default_rng(size).integers(0, 256, size).astype(np.uint8).tobytes()
+    stack = board.ram.end if stack is None else stack
+    reset = (board.flash.start + board.boot_bytes + 9) if reset is None else reset
+    vectors = stack.to_bytes(4, "little") + reset.to_bytes(4, "little")
+    stage = code[: board.boot_bytes - 4] if board.boot_bytes else b""
+    crc = images.crc32(stage).to_bytes(4, "little") if stage else b""
+    return stage + crc + vectors + code
+
+
+# ---- The table
+
+
+def test_names_and_memories_are_plausible():
+    assert boards.REAL == ("microbit-v1", "microbit-v2", "pico", "nucleo-l476rg")
+    for board in REAL:
+        assert board.suffix in (".hex", ".uf2", ".bin") and board.ports and board.bring_up
+        assert board.flash.size % 4096 == 0 and board.ram.start == 0x20000000
+        assert not board.flash.holds(board.ram.start)
+
+
+def test_no_code_belongs_to_two_boards():
+    codes = [code for board in REAL for code in board.codes]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("name", ["pico", "nucleo-l476rg"])
+def test_the_clock_is_the_firmwares(name):
+    board = boards.BOARDS[name]
+    source = paths.FIRMWARE_DIR / "boards" / name.replace("-", "_") / "board.cc"
+    said = re.search(r"kClockHz = (\d+);", source.read_text(encoding="utf-8"))[1]
+    assert int(said) == board.clock
+
+
+def test_memory():
+    memory = boards.Memory(0x100, 0x10)
+    assert memory.end == 0x110
+    assert memory.holds(0x100) and memory.holds(0x100, 0x10) and memory.holds(0x10F)
+    assert not (memory.holds(0x100, 0x11) or memory.holds(0x110) or memory.holds(0xFF))
+
+
+def test_unknown_boards_and_boards_without_a_drive():
+    with pytest.raises(WorkshopError, match=r"^There is no board 'toaster'; choose one of emu"):
+        boards.find("toaster")
+    with pytest.raises(WorkshopError, match=r"^The board host has no drive.* microbit-v1, "):
+        boards.find_real("host")
+
+
+# ---- The formats
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 5000, 70_000])
+def test_hex_is_what_was_put_in(size):
+    content = np.random.default_rng(size).integers(0, 256, size).astype(np.uint8).tobytes()
+    for start in (0, 0x08000000, 0xFFF0):
+        read = bincopy.BinFile()
+        read.add_ihex(images.to_hex(start, content).decode("ascii"))
+        assert read.minimum_address == start and bytes(read.as_binary()) == content
+
+
+def test_hex_read_by_objcopy(tmp_path):
+    if not (objcopy := shutil.which("arm-none-eabi-objcopy")):
+        pytest.skip("there is no arm-none-eabi-objcopy on this machine")
+    content = bytes(range(256)) * 300
+    (tmp_path / "a.hex").write_bytes(images.to_hex(0, content))
+    subprocess.run([objcopy, "-I", "ihex", "-O", "binary", "a.hex", "a.bin"], cwd=tmp_path, check=1)
+    assert (tmp_path / "a.bin").read_bytes() == content
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 5000])
+def test_uf2_is_what_was_put_in(tmp_path, size):
+    content = np.random.default_rng(size).integers(0, 256, size).astype(np.uint8).tobytes()
+    (tmp_path / "a.uf2").write_bytes(images.to_uf2(0x10000000, content))
+    blocks = list(UF2File(str(tmp_path / "a.uf2")))
+    assert len(blocks) == -(-size // 256)
+    assert [block.header.address for block in blocks] == [
+        0x10000000 + 256 * i for i in range(len(blocks))
+    ]
+    assert [block.header.block_number for block in blocks] == list(range(len(blocks)))
+    # What the RP2040's boot ROM asks of a block; see its datasheet, 2.8.4.2.
+    assert {block.header.total_blocks for block in blocks} == {len(blocks)}
+    assert {block.header.board_family for block in blocks} == {0xE48BFF56}
+    assert {block.header.payload_size for block in blocks} == {256}
+    assert {int(block.header.flags) for block in blocks} == {0x2000}
+    payload = b"".join(bytes(block.payload[:256]) for block in blocks)
+    assert payload == content + b"\xff" * (-size % 256)
+
+
+def test_gaps_are_erased_flash(image):
+    made = image([(0x08000010, b"later"), (0x08000000, b"first"), (0x20000000, b"")])
+    assert images.flat(made) == (0x08000000, b"first" + b"\xff" * 11 + b"later")
+
+
+def test_the_checksum_of_the_boot_stage():
+    # The check value that catalogues of checksums give for CRC-32/MPEG-2.
+    assert images.crc32(b"123456789") == 0x0376E6E7
+    assert images.crc32(b"") == 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("board", REAL, ids=lambda board: board.name)
+def test_every_boards_file_holds_the_program(image, tmp_path, board):
+    content = program(board)
+    made = image([(board.flash.start, content)], [(".bss", board.ram.start, 400)])
+    assert images.problems(made, board) == []
+    encoded = images.encoded(made, board)
+    if board.suffix == ".bin":
+        assert encoded == content
+    elif board.suffix == ".hex":
+        read = bincopy.BinFile()
+        read.add_ihex(encoded.decode("ascii"))
+        assert (read.minimum_address, bytes(read.as_binary())) == (board.flash.start, content)
+    else:
+        (tmp_path / "a.uf2").write_bytes(encoded)
+        payload = b"".join(bytes(b.payload[:256]) for b in UF2File(str(tmp_path / "a.uf2")))
+        assert payload[: len(content)] == content
+
+
+def test_a_missing_intelhex_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "intelhex", None)
+    with pytest.raises(WorkshopError, match=r"package intelhex, which is missing; run \./inst"):
+        images.to_hex(0, b"1")
+
+
+# ---- What does not fit
+
+NUCLEO, PICO = boards.BOARDS["nucleo-l476rg"], boards.BOARDS["pico"]
+
+
+@pytest.mark.parametrize(
+    ("segments", "variables", "sentences"),
+    [
+        (
+            [(0, program(NUCLEO))],
+            (),
+            [r"0x00000000, which is no flash of the Nucleo-L476RG \(0x08"],
+        ),
+        ([(0x08000100, program(NUCLEO))], (), ["begins at 0x08000100, .* starts .* 0x08000000"]),
+        (
+            [(0x08000000, program(NUCLEO, stack=0x10008000))],
+            (),
+            [r"stack at 0x10008000, which is not in the RAM .* \(0x20000000 to 0x20017fff\)"],
+        ),
+        ([(0x08000000, program(NUCLEO, stack=0x20000000))], (), ["stack at 0x20000000"]),
+        ([(0x08000000, program(NUCLEO, stack=0x20000402))], (), ["stack at 0x20000402"]),
+        ([(0x08000000, program(NUCLEO, reset=0x08000010))], (), ["0x08000010, is even"]),
+        ([(0x08000000, program(NUCLEO, reset=0x08001001))], (), ["0x08001001, is not in what"]),
+        ([(0x08000000, program(NUCLEO, reset=8))], (), ["is even", "is not in what is put into"]),
+        ([(0x08000000, b"1234567")], (), ["no vector table"]),
+        ([(0x08000000, b"")], (), ["nothing in it for the flash"]),
+        (
+            [(0x08000000, program(NUCLEO, 1 << 20))],
+            (),
+            ["takes 1,048,584 bytes of flash, .* 1,048,5"],
+        ),
+        (
+            [(0x08000000, program(NUCLEO))],
+            [(".bss", 0x20000000, 90_000), (".more", 0x20015F90, 10_000)],
+            ["takes 100,000 bytes of RAM, and the Nucleo-L476RG has 98,304"],
+        ),
+        (
+            [(0x08000000, program(NUCLEO))],
+            [(".bss", 0x20017000, 8192)],
+            [r"section \.bss reaches beyond the RAM"],
+        ),
+        (
+            [(0x08000000, program(NUCLEO, stack=4))],
+            [(".ccm", 0x10000000, 4)],
+            ["stack at 0x00000004", r"section \.ccm is at 0x10000000, where"],
+        ),
+    ],
+)
+def test_each_thing_that_does_not_fit_is_a_sentence(image, segments, variables, sentences):
+    made = image(segments, variables)
+    found = images.problems(made, NUCLEO)
+    assert len(found) == len(sentences), found
+    for sentence, pattern in zip(found, sentences, strict=True):
+        assert re.search(pattern, sentence) and sentence.endswith(".")
+    with pytest.raises(WorkshopError, match=r"^image\.elf: "):
+        images.encoded(made, NUCLEO)
+
+
+def test_a_boot_stage_with_a_wrong_checksum(image):
+    content = bytearray(program(PICO))
+    content[10] ^= 1
+    (sentence,) = images.problems(image([(0x10000000, bytes(content))]), PICO)
+    assert re.search(
+        r"checksum is 0x[0-9a-f]{8} and should be 0x[0-9a-f]{8}, so the Rasp", sentence
+    )
+    short = images.problems(image([(0x10000000, bytes(content[:200]))]), PICO)
+    assert short == ["It is shorter than the boot stage of 256 bytes.", "It has no vector table."]
+
+
+# ---- Through a build
+
+
+@pytest.mark.parametrize("board", REAL, ids=lambda board: board.name)
+def test_the_real_firmwares_files_hold_its_images(shared_home, monkeypatch, board):
+    use_home(monkeypatch, shared_home)
+    made = firmware.build(board.name)
+    for name in firmware.PROGRAMS:
+        file = made.file(name)
+        if board.suffix == ".hex":
+            read = bincopy.BinFile()
+            read.add_ihex(file.read_text(encoding="ascii"))
+            start, content = read.minimum_address, bytes(read.as_binary())
+        elif board.suffix == ".uf2":
+            blocks = list(UF2File(str(file)))
+            start = blocks[0].header.address
+            content = b"".join(bytes(block.payload[:256]) for block in blocks)
+        else:
+            start, content = board.flash.start, file.read_bytes()
+        # Against the ELF as pyelftools reads it.
+        with getattr(made, name).open("rb") as elf:
+            parts = [
+                (part["p_paddr"], part.data()) for part in ELFFile(elf).iter_segments("PT_LOAD")
+            ]
+        assert start == board.flash.start
+        for address, part in parts:
+            assert content[address - start :][: len(part)] == part
+        last = max(address + len(part) for address, part in parts if part) - start
+        assert len(content) - last in range(256 if board.suffix == ".uf2" else 1)
+
+
+@pytest.fixture(scope="module")
+def shared_home(home_with_cache):
+    return home_with_cache()
+
+
+@pytest.fixture
+def toy(shared_home, monkeypatch):
+    """A board with a drive whose firmware is the emulated board's."""
+    use_home(monkeypatch, shared_home)
+    microbit = boards.BOARDS["microbit-v2"]
+    emulated = boards.BOARDS["emulator"]
+    board = replace(microbit, name="toy", title="toy", flash=emulated.flash, ram=emulated.ram)
+    monkeypatch.setitem(boards.BOARDS, "toy", board)
+    monkeypatch.setattr(boards, "REAL", (*boards.REAL, "toy"))
+    monkeypatch.setattr(compiling, "BOARDS", (*compiling.BOARDS, "toy"))
+    monkeypatch.setitem(compiling._PRESETS, ("toy", "zig"), "emulator")
+    return board
+
+
+def test_a_build_leaves_the_file_to_copy(toy):
+    made = firmware.build("toy")
+    for name in ("wave", "sweep"):
+        file = made.file(name)
+        assert file.parent == paths.FIRMWARE_IMAGES_DIR and file.suffix == ".hex"
+        read = bincopy.BinFile()
+        read.add_ihex(file.read_text(encoding="ascii"))
+        start, content = images.flat(Elf(getattr(made, name)))
+        assert (read.minimum_address, bytes(read.as_binary())) == (start, content)
+        assert len(content) > 5000
+    assert not list(paths.FIRMWARE_IMAGES_DIR.glob(".*"))
+
+
+def test_a_build_for_a_board_says_what_to_copy(toy, monkeypatch):
+    made = firmware.build("toy")
+    monkeypatch.setattr(firmware, "build", lambda **choices: made)
+    result = CliRunner().invoke(main, ["firmware", "build"])
+    assert result.exit_code == 0, result.stderr
+    assert "The file to copy is firmware/images/toy-compact-zig-wave.hex" in result.stdout
+
+
+def test_an_image_that_does_not_fit_keeps_the_former_files(toy, monkeypatch):
+    former = firmware.build("toy").file().read_bytes()
+    small = replace(toy, ram=boards.Memory(0x20000000, 4096))
+    monkeypatch.setitem(boards.BOARDS, "toy", small)
+    with pytest.raises(WorkshopError, match=r"wave\.elf: The vector table puts the stack at 0x204"):
+        firmware.build("toy", inferences_per_cycle=7)
+    assert (
+        firmware.Image(
+            *(
+                paths.FIRMWARE_IMAGES_DIR / f"toy-compact-zig-{name}.elf"
+                for name in ("wave", "sweep")
+            ),
+            "toy",
+            "compact",
+            "zig",
+        )
+        .file()
+        .read_bytes()
+        == former
+    )
+
+
+def test_a_model_that_does_not_suit_is_refused_before_anything_is_compiled(toy, tmp_path):
+    wide = tmp_path / "wide.tflite"
+    wide.write_bytes(tflite_factory.quantized(tflite_factory.sine_layers((2, 4, 1))))
+    log = paths.FIRMWARE_BUILD_DIR / "toy-compact-zig" / "build.log"
+    before = log.read_bytes() if log.exists() else None
+    with pytest.raises(WorkshopError, match=r"input has 2 values"):
+        firmware.build("toy", model=wide)
+    assert (log.read_bytes() if log.exists() else None) == before

@@ -1,0 +1,295 @@
+"""The course as an attendee sees it: a real JupyterLab in a real browser, Debian's Chromium.
+
+WORKSHOP_SCREENSHOTS names a folder that keeps the screenshots; else they go to a temporary one.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from workshop_utils import paths
+from workshop_utils.running import notebooks
+
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser"])), None)
+if CHROMIUM is None:
+    pytest.skip("needs Chromium (on Debian: sudo apt install chromium)", allow_module_level=True)
+sync_api = pytest.importorskip("playwright.sync_api")
+
+EPOCHS = 60  # in place of 500: this test is about what is shown, not about what is learned
+TOKEN = "a-token-for-this-test"
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    # All cells in the page, so that all of them can be looked at.
+    "notebook-extension/tracker": {"windowingMode": "none"},
+}
+# What the page is asked for, in JavaScript. `app` is JupyterLab's, see --expose-app-in-browser.
+WIDGET = "window.jupyterapp?.shell?.currentWidget"  # not there until the page has loaded
+SESSION = f"{WIDGET}?.context?.sessionContext?.session"
+IDLE = f"() => {SESSION}?.kernel?.status === 'idle'"
+CELLS = f"() => {WIDGET}.content.model.toJSON().cells"
+# Notes every text that an output shows, also for a moment.
+WATCH = """() => {
+  window.shown = new Set();
+  window.watch = window.watch || new MutationObserver(() =>
+    document.querySelectorAll(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output pre")
+      .forEach(pre => window.shown.add(pre.textContent.trim())));
+  window.watch.observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+PICTURES = """() => {
+  const images = [...document.querySelectorAll(".jp-MarkdownViewer img")];
+  return images.length && images.every(image => image.naturalWidth > 100);
+}"""
+CLEAR = f"""() => {WIDGET}.content.widgets.forEach(
+  cell => cell.model.type === "code" && cell.model.clearExecution())"""
+OPEN = f"name => {WIDGET}?.context?.path?.endsWith(name) && {WIDGET}.context.isReady"
+DONE = f"""() => {{
+  const cells = {WIDGET}.content.model.toJSON().cells.filter(cell => cell.cell_type === "code");
+  const failed = cell => cell.outputs.some(output => output.output_type === "error");
+  return cells.every(cell => cell.execution_count) || cells.some(failed);
+}}"""
+
+
+@pytest.fixture(scope="module")
+def screenshots(tmp_path_factory):
+    chosen = os.environ.get("WORKSHOP_SCREENSHOTS")
+    folder = Path(chosen) if chosen else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab on a free port, in a copy of the course."""
+    folder = tmp_path_factory.mktemp("jupyterlab")
+    project, home = folder / "course", folder / "home"
+    (project / "notebooks").mkdir(parents=True)
+    for file in [paths.PROJECT / "README.md", *paths.NOTEBOOKS_DIR.glob("*.*")]:
+        text = file.read_text(encoding="utf-8").replace('"EPOCHS = 500', f'"EPOCHS = {EPOCHS}')
+        (project / file.relative_to(paths.PROJECT)).write_text(text, encoding="utf-8")
+    shutil.copytree(paths.PROJECT / "docs", project / "docs")
+    for name, settings in SETTINGS.items():
+        file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(settings))
+    places = {
+        name: str(folder / name.lower())
+        for name in (*("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"),
+                     *("JUPYTERLAB_WORKSPACES_DIR", "IPYTHONDIR"))
+    }  # fmt: skip
+    environment = {
+        **os.environ,
+        **places,
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "WORKSHOP_HOME": str(home),
+        "PYTHONPATH": str(paths.PROJECT),
+    }
+    options = ["--ServerApp.root_dir=.", "notebooks/01_setup.ipynb"]  # as install.sh --lab does
+    options += ["--no-browser", "--allow-root", "--expose-app-in-browser", "--ServerApp.port=0"]
+    options += [f"--IdentityProvider.token={TOKEN}", "--ServerApp.ip=127.0.0.1"]
+    options += ["--LabApp.extension_manager=readonly"]
+    log = folder / "log.txt"
+    with log.open("w") as file:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options],
+            cwd=project, env=environment, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield _address(server, log)
+    finally:
+        server.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(20)
+        with contextlib.suppress(ProcessLookupError):  # its kernels, if it left any
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _address(server, log):
+    """Wait until the server says where it is; that it said so with an address is no matter."""
+    for _ in range(600):
+        found = re.search(r"(http://127\.0\.0\.1:\d+)/lab", log.read_text())
+        if found:
+            return found[1]
+        if server.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise AssertionError(f"JupyterLab did not start: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, screenshots, request):
+    """An empty page. `page.asked` collects the addresses that it asks for, `page.said` errors."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.asked, page.said = [], []
+    page.on("request", lambda asked: page.asked.append(asked.url))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    yield page
+    page.screenshot(path=screenshots / f"end_of_{request.node.name}.png")
+    context.close()
+
+
+def test_an_attendee_goes_through_the_course(lab, page, screenshots):
+    page.goto(f"{lab}/lab/tree/notebooks/01_setup.ipynb?token={TOKEN}")
+    names = [path.name for number, path in notebooks.notebooks().items() if number <= "06"]
+    for number, name in enumerate(names):
+        wait_for_notebook(page, name)
+        page.screenshot(path=screenshots / f"{name[:2]}_opened.png")
+        run_all(page, name)
+        look_at_outputs(page, name)
+        if name.startswith("04"):
+            show(page, ".jp-OutputArea-output img", -1)
+        page.screenshot(path=screenshots / f"{name[:2]}_done.png")
+        if name.startswith("05"):
+            turn_a_knob(page, screenshots)
+        page.evaluate(f"() => {WIDGET}.context.sessionContext.shutdown()")
+        if number + 1 < len(names):
+            follow(page, "next: ", names[number + 1])
+    read_around(page, screenshots)
+    outside = [url for url in page.asked if not is_local(url)]
+    assert not outside, outside
+    assert not page.said, page.said
+
+
+def wait_for_notebook(page, name):
+    page.wait_for_function(OPEN, arg=name, timeout=60_000)
+    page.wait_for_function(IDLE, timeout=60_000)
+    page.locator(".jp-Notebook:visible .jp-MarkdownOutput h1").first.wait_for()
+
+
+def run_all(page, name):
+    """From the menu, as a person would. A notebook that trains shows a bar that moves."""
+    # What is stored with the notebook must not be taken for what is made now.
+    page.evaluate(CLEAR)
+    page.evaluate(WATCH)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.wait_for_function(DONE, timeout=90_000)
+    page.wait_for_function(IDLE, timeout=60_000)
+    bars = [text for text in page.evaluate("() => [...window.shown]") if " epochs" in text]
+    assert bool(bars) == (name[:2] in ("03", "04"))
+    moving = r"^ *\d+% \|.*\| \d+ of 60 epochs, loss \d\.\d+, val_loss \d\.\d+, \d+ s left$"
+    assert not bars or any(re.search(moving, text) for text in bars), bars
+
+
+def look_at_outputs(page, name):
+    """No cell failed, none was left out, and every picture is there to see."""
+    pictures = 0
+    for cell in page.evaluate(CELLS):
+        if cell["cell_type"] == "code":
+            source = "".join(cell["source"])
+            assert cell["execution_count"], f"{name}: did not run: {source}"
+            for output in cell["outputs"]:
+                assert output["output_type"] != "error", f"{name}: {source}: {output}"
+                assert output.get("name") != "stderr", f"{name}: {source}: {output}"
+                pictures += any(kind.startswith("image/") for kind in output.get("data", {}))
+    sizes = page.evaluate(
+        "() => [...document.querySelectorAll('.jp-NotebookPanel:not(.lm-mod-hidden) "
+        ".jp-OutputArea-output img')].map(img => [img.naturalWidth, img.clientWidth, img.complete])"
+    )
+    assert len(sizes) == pictures
+    assert all(natural > 100 and shown > 100 and done for natural, shown, done in sizes), sizes
+    bars = page.locator(".jp-Notebook:visible .jp-OutputArea-output pre", has_text="100% |")
+    assert bars.count() == {"03": 2, "04": 1}.get(name[:2], 0)
+    for text in bars.all_inner_texts():
+        assert re.search(r"60 of 60 epochs, loss \d\.\d{4}, val_loss \d\.\d{4}$", text.strip())
+
+
+def turn_a_knob(page, screenshots):
+    """Another number of neurons gives another picture, within some seconds."""
+    image = page.locator(".jp-Notebook:visible .widget-image").first
+    image.scroll_into_view_if_needed()
+    assert page.locator(".jp-Notebook:visible .widget-slider").count() == 3
+    before = image.get_attribute("src")
+    handle = page.locator(".jp-Notebook:visible .widget-slider .noUi-handle").nth(1)
+    handle.focus()
+    for _ in range(8):
+        handle.press("ArrowLeft")
+    page.wait_for_function(
+        "([image, before]) => image.src !== before && image.naturalWidth > 400",
+        arg=[image.element_handle(), before],
+        timeout=10_000,
+    )
+    page.wait_for_timeout(1000)
+    page.screenshot(path=screenshots / "05_knobs.png")
+
+
+def follow(page, before, name):
+    """Click the link on top that leads to another notebook."""
+    link = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell").first.locator(
+        f'a[href*="{name}"]'
+    )
+    link.scroll_into_view_if_needed()
+    assert before in link.locator("xpath=..").inner_text()
+    link.click()
+
+
+def read_around(page, screenshots):
+    """From the last notebook to the contents, to the project's README, and to the glossary."""
+    viewer = ".jp-MarkdownViewer:visible"
+    word = page.locator('.jp-NotebookPanel:not(.lm-mod-hidden) a[href*="glossary.md"]').first
+    word.scroll_into_view_if_needed()
+    word.click()
+    page.locator(f"{viewer} h1", has_text="Glossary").wait_for()
+    page.screenshot(path=screenshots / "glossary.png")
+    page.locator(f'{viewer} a[href*="README.md"]').first.click()
+    page.locator(f"{viewer} h1", has_text="Contents").wait_for()
+    page.screenshot(path=screenshots / "contents.png")
+    page.locator(f"{viewer} a", has_text="The project").click()
+    page.locator(f"{viewer} h1", has_text="From a sine wave").wait_for()
+    page.wait_for_function(PICTURES)
+
+
+def show(page, selector, which):
+    page.locator(f".jp-Notebook:visible {selector}").nth(which).scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+
+
+def is_local(url):
+    return urlsplit(url).scheme in ("data", "blob", "file") or urlsplit(url).hostname == "127.0.0.1"
+
+
+def test_the_page_of_a_run_is_whole_and_stays_at_home(page, screenshots, tmp_path):
+    report = page.render(list(notebooks.notebooks().values()), tmp_path / "report.html")
+    page.goto(report.as_uri())
+    page.wait_for_load_state("networkidle")
+    elsewhere = [url for url in page.asked if url != report.as_uri() and not url.startswith("data")]
+    assert not elsewhere and not page.said
+    sizes = page.evaluate("() => [...document.images].map(img => [img.naturalWidth, img.complete])")
+    assert len(sizes) > 20 and all(width > 100 and done for width, done in sizes), sizes
+    missing = page.evaluate(
+        "() => [...document.querySelectorAll('a[href^=\"#\"]')].map(a => a.getAttribute('href'))"
+        ".filter(href => !document.getElementById(decodeURIComponent(href.slice(1))))"
+    )
+    assert not missing, missing
+    page.screenshot(path=screenshots / "report_top.png")
+    page.get_by_role("link", name="05_tensorflow_lite").click()
+    place = "() => document.getElementById('05_tensorflow_lite').getBoundingClientRect().top"
+    assert abs(page.evaluate(place)) < 50, "The link does not lead there."
+    page.screenshot(path=screenshots / "report_05.png")
+    solution = page.locator("details", has_text="cut off").first
+    assert not solution.locator("pre").first.is_visible(), "The solution is not folded."
+    solution.locator("summary").click()
+    assert solution.locator("pre").first.is_visible()
+    wide = page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0, f"The page is {wide} pixels wider than the window."

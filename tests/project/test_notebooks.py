@@ -1,0 +1,224 @@
+"""The committed notebooks: executed by nbval, and in the shape that this course gives them."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+
+import link_notebooks
+import nbformat
+import pytest
+
+from workshop_utils import exercises, paths
+from workshop_utils.errors import WorkshopError
+from workshop_utils.running import notebooks
+
+NOTEBOOKS = {path.name: nbformat.read(path, 4) for path in notebooks.notebooks().values()}
+each = pytest.mark.parametrize("name", NOTEBOOKS)
+
+
+def code(name):
+    return [cell for cell in NOTEBOOKS[name].cells if cell.cell_type == "code"]
+
+
+def prose(name):
+    return "\n".join(c.source for c in NOTEBOOKS[name].cells if c.cell_type == "markdown")
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def test_nbval_accepts_every_notebook_in_order(tmp_path):
+    """A fresh kernel each, compared outputs compared, artifacts in a temporary folder."""
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=300", "-q"]
+    result = subprocess.run(
+        [
+            *command,
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            tmp_path,
+            *notebooks.notebooks().values(),
+        ],
+        env={**os.environ, "WORKSHOP_HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
+    cells = sum(len(code(name)) for name in NOTEBOOKS)
+    assert f"{cells} passed" in result.stdout
+    assert all(path.exists() for path in map(_moved(tmp_path), paths.MADE_BY))
+
+
+def _moved(home):
+    return lambda path: home / path.relative_to(paths.HOME)
+
+
+@each
+def test_something_is_compared(name):
+    compared = [cell for cell in code(name) if "nbval-check-output" in tags(cell)]
+    assert compared
+    for cell in compared:
+        assert cell.outputs, f"Nothing is stored to compare with: {cell.source}"
+
+
+@each
+def test_was_executed_in_order_and_kept_clean(name):
+    counts = [cell.execution_count for cell in code(name)]
+    assert counts == list(range(1, len(counts) + 1)), "Execute and save the whole notebook again."
+    for cell in code(name):
+        assert "execution" not in cell.metadata and "papermill" not in cell.metadata
+        for output in cell.outputs:
+            assert output.output_type != "error" and output.get("name") != "stderr"
+            text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+            assert "/tmp/" not in text and "Warning" not in text and "\r" not in text
+            assert len(text) < 2500, "Too much text for a committed notebook."
+            assert not any("widget" in kind for kind in output.get("data", {}))
+    assert not {"papermill", "widgets"} & set(NOTEBOOKS[name].metadata)
+
+
+def test_together_they_are_small():
+    assert sum(path.stat().st_size for path in notebooks.notebooks().values()) < 1_000_000
+
+
+@each
+def test_shape(name):
+    cells = NOTEBOOKS[name].cells
+    assert cells[0].source.startswith(f"# {int(name[:2])} · ")
+    assert re.search(r"You will\n\n(- .*\n){3}", cells[0].source + "\n"), "Three goals on top."
+    assert re.search(r"About \d+ minutes · needs: ", cells[0].source)
+    titles = re.findall(r"^## (.+)$", prose(name), re.M)
+    wanted = ["Set up", "Check", "Try it", "Recap"] if name[:2] != "01" else ["Set up", "Recap"]
+    assert [title for title in titles if title in wanted] == wanted
+    assert 18 <= len(cells) <= 45
+    assert cells[-1].cell_type == "markdown" and cells[-1].source.startswith("## Recap")
+
+
+@each
+def test_code_cells_are_short_and_the_parameters_are_literals(name):
+    for cell in code(name):
+        assert len(cell.source.splitlines()) <= 14, cell.source
+    (parameters,) = [cell for cell in code(name) if "parameters" in tags(cell)]
+    for node in ast.parse(parameters.source).body:
+        assert isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+
+
+@each
+def test_from_02_on_there_is_an_exercise_with_a_folded_solution(name):
+    solutions = [cell for cell in code(name) if "solution" in tags(cell)]
+    assert len(solutions) == (name[:2] != "01")
+    for cell in solutions:
+        assert cell.metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+        assert cell.outputs, "The solution shows no result."
+        assert cell.source.startswith("# "), "JupyterLab shows a folded cell's first line."
+
+
+@each
+def test_from_02_on_the_exercise_answers(name):
+    """The stub gets "Your turn"; the solution calls the same check, which says that it is right."""
+    checks = [cell for cell in code(name) if "exercise" in tags(cell)]
+    assert len(checks) == (name[:2] != "01")
+    for check in checks:
+        (solution,) = [cell for cell in code(name) if "solution" in tags(cell)]
+        assert output(check).startswith(exercises.YOUR_TURN) and output(check).count("\n") == 1
+        assert check.source in solution.source
+        assert re.search(f"^{exercises.RIGHT}", output(solution), re.M)
+        stub = code(name)[code(name).index(check) - 1]
+        assert "# your turn" in stub.source
+
+
+def output(cell):
+    return "".join(one.get("text", "") for one in cell.outputs)
+
+
+@each
+def test_links_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)]+)\)", prose(name)):
+        file, _, place = target.partition("#")
+        if not target.startswith("http"):
+            assert (paths.NOTEBOOKS_DIR / file).exists(), target
+            assert not place or f"\n## {place.replace('-', ' ')}\n" in paths.GLOSSARY.read_text()
+    order = list(NOTEBOOKS)
+    here = order.index(name)
+    for end in (NOTEBOOKS[name].cells[0].source, NOTEBOOKS[name].cells[-1].source):
+        assert "[Contents](README.md)" in end
+        if here:
+            assert f"previous: [{title(order[here - 1])}]({order[here - 1]})" in end
+        if here < len(order) - 1:
+            assert f"next: [{title(order[here + 1])}]({order[here + 1]})" in end
+
+
+def title(name):
+    return NOTEBOOKS[name].cells[0].source.splitlines()[0].removeprefix("# ")
+
+
+def test_the_links_are_what_the_script_makes(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["link_notebooks.py", "--check"])
+    assert link_notebooks.main() == 0, "Run tools/link_notebooks.py."
+
+
+def test_the_script_links_a_word_once_and_only_in_prose():
+    sources = [
+        "# 9 · Title\n\nprevious: [x](x.ipynb) | [Overview](../README.md)\n\ngoals",
+        "# A loss\n\n`loss` [a loss](x.ipynb)\n\n    loss\n\n| loss |\n\nflossing **Losses** loss",
+        "## Recap\n\nloss [zero points](glossary.md#zero-point)\n\nNext: [10](10_x.ipynb)",
+    ]
+    cells = [{"cell_type": "markdown", "source": [text]} for text in sources]
+    for _ in range(2):  # and the second time changes nothing
+        link_notebooks.linked(cells, "[Contents](README.md)", ["loss", "tensor arena"])
+        texts = ["".join(cell["source"]) for cell in cells]
+        assert texts == [
+            "# 9 · Title\n\n[Contents](README.md)\n\ngoals",
+            sources[1].replace("Losses", "[Losses](glossary.md#loss)"),
+            "## Recap\n\nloss zero points\n\n[Contents](README.md)",
+        ]
+
+
+def test_every_word_of_the_glossary_is_linked():
+    text, linked = paths.GLOSSARY.read_text(), "\n".join(map(prose, NOTEBOOKS))
+    words = link_notebooks.terms()
+    assert words == sorted(words) and 12 <= len(words) <= 20
+    for word in words:
+        assert f"(glossary.md#{word.replace(' ', '-')})" in linked, word
+        assert re.search(rf"## {word}\n\n[A-Z].{{30,}}\n", text), word
+
+
+def test_the_contents_name_every_notebook_and_the_project():
+    text = link_notebooks.CONTENTS.read_text()
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert (paths.NOTEBOOKS_DIR / target).exists(), target
+    assert all(f"]({name})" in text for name in NOTEBOOKS)
+    assert "](../README.md)" in text and "](glossary.md)" in text
+
+
+def test_markdown_needs_no_mathjax():
+    for name in NOTEBOOKS:
+        assert "$" not in prose(name), name
+
+
+BAD_VALUES = [-1, "many", 1e9, 10**9, None]
+BAD_PARAMETERS = [
+    pytest.param(path.name, name, bad, id=f"{path.stem[:2]}-{name}-{bad!r}")
+    for path in notebooks.notebooks().values()
+    for name in notebooks.parameters(path)
+    for bad in BAD_VALUES
+    if (name, bad) != ("SEED", 10**9)  # a seed may be that large
+    or isinstance(bad, float)
+]
+
+
+@pytest.mark.parametrize(("name", "parameter", "bad"), BAD_PARAMETERS)
+def test_a_value_that_cannot_work_is_refused_in_the_first_cell(name, parameter, bad):
+    scope, after = {}, None
+    with pytest.raises(WorkshopError, match=f"^{parameter} is .*must be") as refused:
+        for cell in code(name):
+            if after is not None:
+                after += 1
+            exec(compile(cell.source, name, "exec"), scope)
+            if "parameters" in tags(cell):
+                scope[parameter], after = bad, 0
+    assert after == 1, "Something else ran before the parameters were checked."
+    assert "\n" not in str(refused.value)

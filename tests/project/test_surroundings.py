@@ -1,0 +1,143 @@
+"""The course where things are not as they should be: full disks, no network, no HOME, odd paths."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workshop_utils import c_source, files, paths
+
+RUN = [sys.executable, "-m", "workshop_utils.cli", "run", "--only", "02"]
+
+
+def environment(home, **more):
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(paths.PROJECT),
+            "WORKSHOP_HOME": str(home), **more}  # fmt: skip
+
+
+def call(command, home, **options):
+    more = options.pop("env", {})
+    return subprocess.run(
+        [str(word) for word in command],
+        env=environment(home, **more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=300,
+        **options,
+    )
+
+
+def apart(script, *words, home, network=True):
+    """Run a shell script with its own mounts and perhaps without network, if this user may."""
+    unshare = shutil.which("unshare")
+    if not unshare:
+        pytest.skip("no unshare here")
+    isolate = [unshare, "--user", "--map-root-user", "--mount"] + ["--net"] * (not network)
+    result = call([*isolate, shutil.which("sh"), "-c", script, "sh", *words], home)
+    if result.returncode == 99 or "unshare" in result.stderr:
+        pytest.skip("this user may not mount or isolate")
+    return result
+
+
+def is_one_sentence(result, *words):
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    (line,) = result.stderr.strip().splitlines()
+    for word in ("Error: ", *words):
+        assert word in line, line
+
+
+def test_bare_environment(tmp_path):
+    """No HOME, no locale, no terminal; a folder with spaces and umlauts."""
+    home = tmp_path / "Übungen für Anfänger"
+    result = call(RUN, home, env={"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"})
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert (home / "models" / "dataset.npz").is_file()
+
+
+def test_a_project_in_a_folder_with_spaces_and_umlauts(tmp_path):
+    """The firmware too: its sources, tool chain files and build folder all lie below that path."""
+    project = tmp_path / "Kurs für Anfänger"
+    ignore = shutil.ignore_patterns("build", "images", "__pycache__", "model.cc")
+    for folder in ("workshop_utils", "notebooks", "firmware"):
+        shutil.copytree(paths.PROJECT / folder, project / folder, ignore=ignore)
+    reference = c_source.read(paths.FIRMWARE_REFERENCE_MODEL)
+    (project / "model.tflite").write_bytes(reference)
+    command = [sys.executable, "-m", "workshop_utils.cli", "firmware", "sweep"]
+    command += ["--model", project / "model.tflite", "--csv", project / "answers of the chip.csv"]
+    for env in ({}, {"LC_ALL": "C", "PYTHONUTF8": "0"}):
+        result = call(command, "", cwd=project, env={"PYTHONPATH": str(project), **env})
+        assert result.returncode == 0, result.stderr
+    assert len((project / "answers of the chip.csv").read_text().splitlines()) == 257
+
+
+def test_without_network(tmp_path):
+    script = 'ip link set lo up 2>/dev/null || exit 99; exec "$@"'
+    result = apart(script, *RUN, home=tmp_path, network=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        ("-t tmpfs -o size=8k none", ["Cannot write", "No space left on device"]),
+        ("-o bind,ro /usr", ["Read-only file system"]),
+    ],
+)
+def test_a_full_disk_or_a_read_only_folder_is_one_sentence(tmp_path, mount, words):
+    script = f'mount {mount} "$1" 2>/dev/null || exit 99; shift; exec "$@"'
+    output = tmp_path / "output"
+    home = tmp_path / "home"
+    home.mkdir()
+    is_one_sentence(apart(script, home, *RUN, "--output", output, home=home), *words)
+
+
+def test_a_second_run_says_that_another_is_at_work(tmp_path):
+    (tmp_path / "models").mkdir()
+    with files.locked(tmp_path / "models" / ".run.lock", "busy"):
+        is_one_sentence(call(RUN, tmp_path), "Another run of the course is at work", str(tmp_path))
+    assert call(RUN, tmp_path).returncode == 0
+
+
+def test_killed_runs_leave_whole_files_and_no_lock(tmp_path):
+    """The cheapest notebook, killed a few times; benchmarks/kill.py does it with all of them."""
+    result = call([sys.executable, paths.PROJECT / "benchmarks" / "kill.py",
+                   "--trials", "3", "--only", "02"], tmp_path)  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("the next run succeeded") == 3
+    assert "3 kills, 0 with damage" in result.stdout
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc to look for kernels")
+def test_a_run_that_is_interrupted_ends_its_kernels(tmp_path):
+    run = subprocess.Popen(RUN[:-2], env=environment(tmp_path), stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True)  # fmt: skip
+    assert run.stdout.readline().startswith("[1/")
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode not in (0, None)
+    assert "Traceback" not in errors, errors
+    for _ in range(50):
+        if not children_with(str(tmp_path)):
+            break
+        time.sleep(0.1)
+    assert not children_with(str(tmp_path))
+
+
+def children_with(home):
+    """Processes whose environment names this WORKSHOP_HOME."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if f"WORKSHOP_HOME={home}".encode() in file.read_bytes().split(b"\0"):
+                found.append(file.parent.name)
+    return found

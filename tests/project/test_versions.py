@@ -1,0 +1,292 @@
+"""pyproject.toml chooses the versions; the lock, environment.yml and what is installed agree.
+
+Nothing here needs the network: the lock is read as text, its markers are evaluated for every
+platform that the course supports.
+"""
+
+import importlib.metadata
+import itertools
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHONS = {"3.10": "3.10.13", "3.11": "3.11.7", "3.12": "3.12.1", "3.13": "3.13.0"}
+PLATFORMS = {
+    "Linux x86-64": ("linux", "x86_64", "Linux", "posix"),
+    "Linux aarch64": ("linux", "aarch64", "Linux", "posix"),
+    "macOS arm64": ("darwin", "arm64", "Darwin", "posix"),
+    "Windows x86-64": ("win32", "AMD64", "Windows", "nt"),
+}
+LOCK_COMMAND = (
+    ".venv/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10"
+    " --generate-hashes --no-annotate -o requirements.lock"
+)
+
+
+def environments():
+    """Marker environments by name, one for each Python and platform that the course supports."""
+    result = {}
+    for python, (platform, values) in itertools.product(PYTHONS, PLATFORMS.items()):
+        sys_platform, machine, system, os_name = values
+        result[f"Python {python} on {platform}"] = {
+            "python_version": python,
+            "python_full_version": PYTHONS[python],
+            "implementation_version": PYTHONS[python],
+            "implementation_name": "cpython",
+            "platform_python_implementation": "CPython",
+            "sys_platform": sys_platform,
+            "platform_machine": machine,
+            "platform_system": system,
+            "platform_release": "",
+            "platform_version": "",
+            "os_name": os_name,
+            "extra": "",
+        }
+    return result
+
+
+def read_lock(text):
+    """The requirements of a lock as (Requirement, number of hashes) in the file's order."""
+    joined = re.sub(r"\\\r?\n", " ", text)
+    locked = []
+    for line in joined.splitlines():
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        requirement, *hashes = re.split(r"\s+--hash=", line)
+        good = [h for h in hashes if re.fullmatch(r"sha256:[0-9a-f]{64}", h.strip())]
+        locked.append((Requirement(requirement), len(good) if len(good) == len(hashes) else 0))
+    return locked
+
+
+def applies(requirement, environment):
+    return requirement.marker is None or requirement.marker.evaluate(environment)
+
+
+def pin(requirement):
+    """The version of an exact pin, or None."""
+    specifiers = list(requirement.specifier)
+    if len(specifiers) == 1 and specifiers[0].operator == "==" and "*" not in str(specifiers[0]):
+        return specifiers[0].version
+    return None
+
+
+def project_requirements(pyproject_text):
+    """(the strings of [project] dependencies, the same plus those of every extra)"""
+    project = tomllib.loads(pyproject_text)["project"]
+    dependencies = project["dependencies"]
+    extras = project.get("optional-dependencies", {})
+    return dependencies, dependencies + [r for extra in extras.values() for r in extra]
+
+
+def check_lock(pyproject_text, lock_text):
+    """What is wrong with the lock: a list of sentences, empty if it is right."""
+    problems = []
+    locked = read_lock(lock_text)
+    for requirement, hashes in locked:
+        if hashes == 0:
+            problems.append(f"requirements.lock has no sha256 hashes for {requirement.name}")
+        if pin(requirement) is None:
+            problems.append(f"requirements.lock does not pin {requirement.name}")
+    wanted = [Requirement(text) for text in project_requirements(pyproject_text)[1]]
+    for requirement in wanted:
+        if pin(requirement) is None:
+            problems.append(f"pyproject.toml does not pin {requirement.name}")
+    for where, environment in environments().items():
+        versions = defaultdict(set)
+        for requirement, _ in locked:
+            if applies(requirement, environment):
+                versions[canonicalize_name(requirement.name)].add(pin(requirement))
+        for name, found in versions.items():
+            if len(found) > 1:
+                problems.append(f"requirements.lock has {sorted(found)} of {name} for {where}")
+        for requirement in wanted:
+            found = versions[canonicalize_name(requirement.name)]
+            if applies(requirement, environment) and found != {pin(requirement)}:
+                problems.append(
+                    f"pyproject.toml wants {requirement.name} {pin(requirement)} for {where}, "
+                    f"requirements.lock has {sorted(found) or 'none'}"
+                )
+    return problems
+
+
+def check_conda(pyproject_text, conda_text):
+    """What is wrong with environment.yml: a list of sentences, empty if it is right."""
+    problems = []
+    content = yaml.safe_load(conda_text)["dependencies"]
+    lists = [entry["pip"] for entry in content if isinstance(entry, dict)]
+    if len(lists) != 1:
+        return ["environment.yml has no pip section"]
+    wanted = [*project_requirements(pyproject_text)[0], "-e ."]
+    for line in wanted:
+        if line not in lists[0]:
+            problems.append(f"environment.yml lacks {line!r}")
+    for line in lists[0]:
+        if line not in wanted:
+            problems.append(f"environment.yml has {line!r}, pyproject.toml does not")
+    if len(lists[0]) != len(set(lists[0])):
+        problems.append("environment.yml says something twice")
+    before = ""
+    for line in conda_text.splitlines():
+        before, previous = line, before
+        commented = " # " in line or previous.startswith("      # ")
+        if line.startswith("      - ") and not commented:
+            problems.append(f"environment.yml does not say what {line.strip()!r} is for")
+
+    python = [entry for entry in content if isinstance(entry, str) and "python=" in entry]
+    if len(python) != 1 or python[0].removeprefix("python=") not in PYTHONS:
+        problems.append(f"environment.yml names {python}, not one Python of {sorted(PYTHONS)}")
+    if "pip" not in content:
+        problems.append("environment.yml does not name pip itself")
+    return problems
+
+
+def check_installed(lock_text, installed, environment):
+    """What of the installed packages ({name: version}) differs from the lock."""
+    locked = {
+        canonicalize_name(requirement.name): pin(requirement)
+        for requirement, _ in read_lock(lock_text)
+        if applies(requirement, environment)
+    }
+    # pip comes with Python's venv, workshop-utils is this project.
+    exempt = {"pip", "workshop-utils"}
+    problems = [
+        f"{name} {version} is installed, requirements.lock has {locked.get(name, 'none')}"
+        for name, version in installed.items()
+        if name not in exempt and locked.get(name) != version
+    ]
+    problems += [f"{name} is not installed" for name in locked if name not in installed]
+    return problems
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def replaced(text, old, new):
+    """The text with its first `old` changed, and sure that there was one."""
+    assert old in text
+    return text.replace(old, new, 1)
+
+
+def pinned(name):
+    """One exact pin of pyproject.toml, as it is written there."""
+    return re.search(rf'"({re.escape(name)}==[^ "]+)', read("pyproject.toml")).group(1)
+
+
+def test_the_lock_has_what_pyproject_wants():
+    assert check_lock(read("pyproject.toml"), read("requirements.lock")) == []
+
+
+def test_the_lock_says_how_it_is_made():
+    assert LOCK_COMMAND in " ".join(read("requirements.lock").splitlines()[:2])
+
+
+def test_the_lock_names_no_index():
+    assert not re.search(r"https?://|--(extra-)?index-url|--find-links", read("requirements.lock"))
+
+
+def test_conda_gets_what_pyproject_wants():
+    assert check_conda(read("pyproject.toml"), read("environment.yml")) == []
+
+
+def test_pyproject_allows_the_pythons_that_are_tested_here():
+    from packaging.specifiers import SpecifierSet
+
+    allowed = SpecifierSet(tomllib.loads(read("pyproject.toml"))["project"]["requires-python"])
+    assert all(allowed.contains(full) for full in PYTHONS.values())
+    assert not allowed.contains("3.9.18")
+    assert not allowed.contains("3.14.0")
+
+
+def test_what_is_installed_is_what_is_locked():
+    installed = {}
+    for distribution in importlib.metadata.distributions():
+        installed.setdefault(canonicalize_name(distribution.metadata["Name"]), distribution.version)
+    # A conda environment takes the same direct dependencies, but what those need is its own choice.
+    if not (Path(sys.prefix) / ".workshop-set-up").is_file():
+        pytest.skip("this Python was not set up by install.sh")
+    environment = {**default_environment(), "extra": ""}
+    assert check_installed(read("requirements.lock"), installed, environment) == []
+
+
+# A check that cannot fail proves nothing, so each is shown a changed copy.
+
+
+@pytest.mark.parametrize("name", ["numpy", "tensorflow", "jupyterlab", "uv", "pytest"])
+def test_another_version_in_the_lock_is_noticed(name):
+    changed = replaced(read("requirements.lock"), f"\n{pinned(name)}", f"\n{name}==0.0.1")
+    assert any(f"wants {name} " in p for p in check_lock(read("pyproject.toml"), changed))
+
+
+def test_another_version_in_pyproject_is_noticed():
+    changed = replaced(read("pyproject.toml"), pinned("papermill"), "papermill==0.0.1")
+    assert check_lock(changed, read("requirements.lock"))
+    assert check_conda(changed, read("environment.yml"))
+
+
+def test_a_loose_requirement_is_noticed():
+    changed = replaced(read("pyproject.toml"), pinned("tqdm"), "tqdm>=4")
+    assert "pyproject.toml does not pin tqdm" in check_lock(changed, read("requirements.lock"))
+
+
+def test_a_package_missing_on_one_platform_is_noticed():
+    line = f"\n{pinned('click')}"
+    changed = replaced(read("requirements.lock"), line, f"{line} ; sys_platform != 'win32'")
+    problems = check_lock(read("pyproject.toml"), changed)
+    assert len(problems) == len(PYTHONS)
+    assert all("Windows" in p for p in problems)
+
+
+def test_missing_and_broken_hashes_are_noticed():
+    lock = read("requirements.lock")
+    without = re.sub(r"(\nclick==[^ ]+)( \\\n +--hash=\S+)+", r"\1", lock)
+    assert without != lock
+    sentence = "requirements.lock has no sha256 hashes for click"
+    assert sentence in check_lock(read("pyproject.toml"), without)
+    short = re.sub(r"(\nclick==[^ ]+ \\\n +--hash=sha256:[0-9a-f]{20})[0-9a-f]+", r"\1", lock)
+    assert sentence in check_lock(read("pyproject.toml"), short)
+
+
+def test_differences_in_the_conda_file_are_noticed():
+    pyproject, conda = read("pyproject.toml"), read("environment.yml")
+    click = f"      - {pinned('click')}"
+    for changed in (
+        replaced(conda, click, "      - click==0.0.1"),
+        replaced(conda, click, "      # "),
+        replaced(conda, click, f"      - extra==1 # new\n{click}"),
+        replaced(conda, "      - -e .", "      # "),
+        replaced(conda, "python=3.12", "python=3.9"),
+        re.sub(rf"{re.escape(click)} #.*", click, conda),
+    ):
+        assert changed != conda
+        assert check_conda(pyproject, changed)
+
+
+def test_a_package_installed_in_another_version_is_noticed():
+    environment = environments()["Python 3.11 on Linux x86-64"]
+    locked = {
+        canonicalize_name(requirement.name): pin(requirement)
+        for requirement, _ in read_lock(read("requirements.lock"))
+        if applies(requirement, environment)
+    }
+    assert check_installed(read("requirements.lock"), locked, environment) == []
+    for changed in ({"click": "0.0.1"}, {"unlocked": "1.0"}):
+        assert check_installed(read("requirements.lock"), {**locked, **changed}, environment)
+    del locked["click"]
+    assert check_installed(read("requirements.lock"), locked, environment) == [
+        "click is not installed"
+    ]

@@ -1,0 +1,388 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+
+from workshop_utils import paths
+from workshop_utils.cli import main
+from workshop_utils.errors import WorkshopError
+from workshop_utils.running import course, notebooks, records
+
+
+def write_notebook(path, *cells):
+    """A notebook in `path`; a cell is source, or a pair of source and tag."""
+    nodes = []
+    for cell in cells:
+        source, tag = cell if isinstance(cell, tuple) else (cell, None)
+        metadata = {"tags": [tag]} if tag else {}
+        nodes.append(nbformat.v4.new_code_cell(source, metadata=metadata))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=nodes, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+@pytest.fixture
+def small_course(tmp_path, monkeypatch):
+    """Two tiny notebooks in the place of the course's own."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr(paths, "NOTEBOOKS_DIR", folder)
+    parameters = 'SEED = 1\nRATE = 0.5\nLOUD = False\nNAME = "sine"'
+    write_notebook(folder / "01_first.ipynb", (parameters, "parameters"), "print(SEED, RATE)")
+    write_notebook(folder / "02_second.ipynb", ("SEED = 2", "parameters"), "print('second', SEED)")
+    return folder
+
+
+def printed(path):
+    return "".join(
+        output.get("text", "")
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
+
+
+def test_the_notebooks_of_the_course():
+    assert list(notebooks.notebooks()) == ["01", "02", "03", "04", "05", "06", "07", "08"]
+
+
+@pytest.mark.parametrize(
+    ("first", "only", "expected"),
+    [(None, None, 8), ("1", None, 8), ("04", None, 5), (None, "5", 1), (None, "05", 1)],
+)
+def test_select(first, only, expected):
+    assert len(notebooks.select(first, only)) == expected
+
+
+def test_select_a_range():
+    assert [path.name[:2] for path in notebooks.select("2", last="04")] == ["02", "03", "04"]
+    with pytest.raises(WorkshopError, match="notebook 05 comes after 04"):
+        notebooks.select("5", last="4")
+
+
+@pytest.mark.parametrize("number", ["00", "09", "x", ""])
+@pytest.mark.parametrize("which", ["first", "only", "last"])
+def test_select_what_does_not_exist(which, number):
+    with pytest.raises(WorkshopError, match=r"There is no notebook .*; choose one of 01, 02"):
+        notebooks.select(**{which: number})
+
+
+def test_parameters_are_literals_with_the_courses_values():
+    parameters = {
+        number: notebooks.parameters(path) for number, path in notebooks.notebooks().items()
+    }
+    assert parameters["02"] == {"SEED": 1, "SAMPLES": 1000, "NOISE": 0.1}
+    assert parameters["03"] == {"SEED": 1, "EPOCHS": 500, "BATCH_SIZE": 64}
+    assert parameters["04"] == parameters["03"] | {"NEURONS": 16, "LAYERS": 2}
+    assert all(parameters.values()), "A notebook has no parameters."
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"SEED": "7"}, {"SEED": 7}),
+        ({"RATE": "2"}, {"RATE": 2.0}),
+        ({"RATE": "1e-3"}, {"RATE": 0.001}),
+        ({"LOUD": "True"}, {"LOUD": True}),
+        ({"NAME": "3"}, {"NAME": "3"}),
+    ],
+)
+def test_parameter_values(small_course, given, expected):
+    values = notebooks.check_parameters(given, notebooks.select())
+    assert values == expected
+    assert all(type(values[name]) is type(value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"SEEDS": "1"},
+            "There is no parameter SEEDS; these notebooks have: LOUD, NAME, RATE, SEED",
+        ),
+        ({"SEED": "1.5"}, "SEED must be a whole number, not '1.5'"),
+        ({"SEED": "one"}, "SEED must be a whole number"),
+        ({"SEED": "True"}, "SEED must be a whole number"),
+        ({"RATE": "fast"}, "RATE must be a number"),
+        ({"LOUD": "1"}, "LOUD must be True or False"),
+        ({"SEED": "__import__('os')"}, "SEED must be a whole number"),
+    ],
+)
+def test_bad_parameters(small_course, given, words):
+    with pytest.raises(WorkshopError, match=re.escape(words)):
+        notebooks.check_parameters(given, notebooks.select())
+
+
+def test_run_gives_each_notebook_its_own_parameters(small_course, tmp_path):
+    output, lines = tmp_path / "out", []
+    page = course.run(notebooks.select(), {"SEED": "5", "RATE": "2"}, output, lines.append)
+    assert printed(output / "01_first.ipynb") == "5 2.0\n"
+    assert printed(output / "02_second.ipynb") == "second 5\n"
+    assert len(lines) == 2 and all(re.search(r"ok +\d+\.\d s", line) for line in lines)
+    assert "second 5" in page.read_text()
+    assert sorted(p.name for p in output.iterdir()) == [
+        "01_first.ipynb",
+        "02_second.ipynb",
+        "report.html",
+        "run.json",
+    ]
+
+
+def test_a_failing_cell_is_named_and_the_copy_is_kept(small_course, tmp_path):
+    write_notebook(small_course / "02_second.ipynb", "x = 1", "assert x == 2, 'x should be 2'")
+    write_notebook(small_course / "03_third.ipynb", "print('never')")
+    runner = CliRunner()
+    result = runner.invoke(main, ["run", "--output", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert (
+        result.stderr.strip()
+        .splitlines()[-1]
+        .startswith("Error: 02_second.ipynb, cell In [2]: AssertionError: x should be 2")
+    )
+    assert "Traceback" not in result.output
+    assert (tmp_path / "out" / "02_second.ipynb").exists()
+    assert (tmp_path / "out" / "report.html").exists()
+    assert not (tmp_path / "out" / "03_third.ipynb").exists()
+    record = records.read(tmp_path / "out")
+    assert [row["status"] for row in record["notebooks"]] == ["ok", "failed", "not run"]
+    assert record["finished"] and "x should be 2" in record["failure"]
+
+
+def test_a_kernel_that_dies_is_one_sentence(small_course, tmp_path):
+    write_notebook(small_course / "01_first.ipynb", "import os; os._exit(1)")
+    with pytest.raises(WorkshopError, match=r"01_first\.ipynb: the kernel died"):
+        course.run(notebooks.select(only="01"), {}, tmp_path / "out", lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only", "9"], "There is no notebook 9"),
+        (["--from", "2", "--only", "3"], "Give --only, or --from and --to, not both."),
+        (["--to", "9"], "There is no notebook 9"),
+        (["-p", "EPOCH", "5"], "There is no parameter EPOCH; these notebooks have: ARENA_BYTES,"),
+        (["-p", "EPOCHS", "five"], "EPOCHS must be a whole number"),
+        (["--only", "2", "-p", "EPOCHS", "5"], "There is no parameter EPOCHS"),
+    ],
+)
+def test_bad_commands(arguments, words, tmp_path):
+    result = CliRunner().invoke(main, ["run", "--output", str(tmp_path / "out"), *arguments])
+    assert result.exit_code != 0
+    assert words in result.stderr and result.stdout == ""
+    assert not (tmp_path / "out").exists(), "Something ran before the arguments were checked."
+
+
+def test_an_output_folder_that_cannot_be_made(small_course, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = CliRunner().invoke(main, ["run", "--output", str(tmp_path / "file" / "out")])
+    assert result.exit_code == 1 and "Cannot make the folder" in result.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["run"]])
+def test_help(command):
+    result = CliRunner().invoke(main, [*command, "--help"])
+    assert result.exit_code == 0 and "Usage" in result.stdout
+
+
+def environment(home):
+    return {**os.environ, "WORKSHOP_HOME": str(home)}
+
+
+def workshop(home, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "workshop_utils.cli", *arguments],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_missing_artifact_names_the_notebook_and_the_command(tmp_path):
+    result = workshop(tmp_path, "run", "--only", "06")
+    assert result.returncode == 1
+    assert "06_microcontroller.ipynb, cell In [3]: MissingArtifact" in result.stderr
+    assert "notebook 05_tensorflow_lite.ipynb makes it" in result.stderr
+    assert "workshop catch-up 06" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_notebook_shows_the_sentence_alone(tmp_path):
+    workshop(tmp_path, "run", "--only", "06")
+    copy = nbformat.read(tmp_path / "output" / "06_microcontroller.ipynb", as_version=4)
+    (error,) = [o for c in copy.cells for o in c.get("outputs", []) if o.output_type == "error"]
+    assert len(error.traceback) == 1 and "is missing" in error.traceback[0]
+
+
+@pytest.fixture(scope="module")
+def changed_run(tmp_path_factory):
+    """The whole course with too little of everything, in a folder with a difficult name."""
+    home = tmp_path_factory.mktemp("ein zweiter Übungskurs")
+    chosen = {"SEED": 7, "EPOCHS": 1, "SAMPLES": 200, "NOISE": 0.3, "BATCH_SIZE": 256}
+    arguments = [word for name, value in chosen.items() for word in ("-p", name, str(value))]
+    before = snapshot(paths.PROJECT)
+    result = workshop(home, "run", *arguments)
+    return home, result, before
+
+
+def snapshot(folder):
+    """Every file that git does not ignore, with its time of change."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    ).stdout.split("\n")
+    files = [folder / name for name in listed if name]
+    files += [folder / "firmware" / "model" / "model.cc", folder / "models", folder / "output"]
+    return {file: file.stat().st_mtime_ns for file in files if file.exists()}
+
+
+def test_papermill_with_other_parameters(changed_run):
+    home, result, _ = changed_run
+    assert result.returncode == 0, result.stderr
+    assert "[8/8] 08_how_small" in result.stdout
+    output = home / "output"
+    assert f"the page to read is {output / 'report.html'}" in result.stdout
+    assert "120 samples" in printed(output / "02_dataset.ipynb")
+    history = json.loads((home / "models" / "model.history.json").read_text())
+    assert len(history["val_loss"]) == 1
+
+
+def test_a_run_that_does_not_learn_says_so_and_why(changed_run):
+    output = changed_run[0] / "output"
+    larger = printed(output / "04_larger_model.ipynb")
+    assert "Does the larger model draw a sine? No." in larger
+    assert "Number of updates of the weights: 1. That is too few" in larger
+    quantized = printed(output / "05_tensorflow_lite.ipynb")
+    assert "the model draws a sine: False" in quantized
+    assert "no conversion can mend that" in quantized
+
+
+def test_the_solutions_are_right_whatever_the_parameters_are(changed_run):
+    for path in sorted((changed_run[0] / "output").glob("*.ipynb"))[1:7]:
+        checks = [line for line in printed(path).splitlines() if line.startswith("Your turn: ")]
+        assert len(checks) == 1, path.name
+        assert "\nRight: " in "\n" + printed(path), path.name
+
+
+def test_the_same_seed_makes_the_same_bytes(changed_run, tmp_path):
+    home, *_ = changed_run
+    chosen = ["-p", "SEED", "7", "-p", "EPOCHS", "1", "-p", "BATCH_SIZE", "256"]
+    shutil.copytree(home / "models", tmp_path / "models")
+    for made in ("model.keras", "model.tflite", "model.cc"):
+        (tmp_path / "models" / made).unlink()
+    result = workshop(tmp_path, "run", "--from", "04", "--to", "06", *chosen)
+    assert result.returncode == 0, result.stderr
+    for made in ("model_no_quant.tflite", "model.tflite", "model.cc"):
+        again = (tmp_path / "models" / made).read_bytes()
+        assert again == (home / "models" / made).read_bytes(), made
+
+
+def test_the_run_says_nothing_on_stderr(changed_run):
+    assert changed_run[1].stderr == ""
+
+
+def test_executed_copies_hold_no_noise(changed_run):
+    for path in sorted((changed_run[0] / "output").glob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for output in cell.get("outputs", []):
+                assert output.get("name") != "stderr", (path.name, output)
+                text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
+                assert "\r" not in text and "/tmp/" not in text and "Warning" not in text
+
+
+def test_with_workshop_home_the_checkout_stays_untouched(changed_run):
+    home, _, before = changed_run
+    assert snapshot(paths.PROJECT) == before
+    assert (home / "firmware" / "model" / "model.cc").is_file()
+
+
+def test_the_page_needs_nothing_from_elsewhere(changed_run):
+    page = (changed_run[0] / "output" / "report.html").read_text()
+    assert not re.findall(r'<(?:script|img|iframe)[^>]*src="(?!data:)[^"]+"', page)
+    assert not re.findall(r'<link[^>]*href="(?!data:)[^"]+"', page)
+    assert "import(" not in page and "@import" not in page
+    for number, path in notebooks.notebooks().items():
+        assert f'id="{path.stem}"' in page, number
+    assert page.count("<details><summary>Solution") == 7
+    for target in re.findall(r'href="#([^"]+)"', page):
+        assert f'id="{target}"' in page, target
+    assert not re.findall(r'href="(?!#|https://)[^"]+"', page)
+
+
+def test_the_record_says_what_the_notebooks_say(changed_run):
+    output = changed_run[0] / "output"
+    record = records.read(output)
+    assert record["finished"] and record["failure"] is None
+    assert {row["status"] for row in record["notebooks"]} == {"ok"}
+    assert record["parameters"]["02_dataset"] == {"SEED": 7, "SAMPLES": 200, "NOISE": 0.3}
+    shown = "".join(
+        result["data"].get("text/plain", "")
+        for name in ("05_tensorflow_lite", "06_microcontroller")
+        for cell in nbformat.read(output / f"{name}.ipynb", as_version=4).cells
+        for result in cell.get("outputs", [])
+        if result.output_type == "execute_result"
+    )
+    metrics = record["metrics"]
+    for label, name, style in (
+        ("TFLite float", "test_mse_float", ".4f"),
+        ("TFLite int8", "test_mse_int8", ".4f"),
+        ("TFLite int8, per tensor", "int8_bytes", "d"),
+        ("flash", "flash_bytes", ",d"),
+        ("RAM, stack included", "ram_bytes", ",d"),
+        ("instructions per inference", "instructions", ",.0f"),
+    ):
+        assert re.search(rf"{label} +{metrics[name]:{style}}\b", shown), (name, shown)
+    history = json.loads((changed_run[0] / "models" / "model.history.json").read_text())
+    assert metrics["val_loss"] == history["val_loss"][-1]
+    if "equal_answers" in metrics:
+        assert metrics["equal_answers"] == 256
+
+
+def test_copies_and_page_are_small(changed_run):
+    output = changed_run[0] / "output"
+    assert sum(path.stat().st_size for path in output.glob("*.ipynb")) < 1_000_000
+    assert (output / "report.html").stat().st_size < 2_000_000
+
+
+def test_without_tflm_the_notebooks_go_on(changed_run, tmp_path):
+    """A package that fails to import stands in for a platform where there is no such package."""
+    fake = tmp_path / "tflite_micro"
+    fake.mkdir()
+    (fake / "__init__.py").write_text("raise ImportError('no package here')\n")
+    environment_without = environment(changed_run[0]) | {"PYTHONPATH": str(tmp_path)}
+    output = tmp_path / "output"
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "workshop_utils.cli",
+            "run",
+            "--from",
+            "05",
+            "--to",
+            "06",
+            "--output",
+            output,
+        ],
+        env=environment_without,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    for name in ("05_tensorflow_lite", "06_microcontroller"):
+        assert "has no Python package for this machine" in printed(output / f"{name}.ipynb")
+    assert "of 256 answers of the chip equal those of LiteRT" in printed(
+        output / "06_microcontroller.ipynb"
+    )
+
+
+def test_running_from_elsewhere_writes_to_the_home(small_course, tmp_path):
+    assert paths.OUTPUT_DIR.is_absolute() and Path(paths.shown(paths.DATASET)).parts[0] == "models"

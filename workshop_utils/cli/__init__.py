@@ -1,0 +1,19 @@
+"""The `workshop` command. A file per subject; commands import what they need."""
+
+import click
+
+from workshop_utils.cli import course, firmware, room, sweep
+from workshop_utils.cli.base import Group
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main():
+    """From a sine wave to a neural network on a microcontroller."""
+
+
+for command in (
+    *(course.run, course.rebuild_report, course.compare, course.catch_up, course.reset),
+    *(room.doctor, room.roll_up),
+    *(firmware.firmware, sweep.sweep_of_runs),
+):
+    main.add_command(command)

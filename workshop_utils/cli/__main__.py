@@ -1,0 +1,5 @@
+"""python -m workshop_utils.cli"""
+
+from workshop_utils.cli import main
+
+main()

@@ -1,0 +1,99 @@
+"""Commands for a run of the course: run, report, compare, catch-up, reset."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--from", "first", metavar="NN", help="Start at notebook NN, such as 03.")
+@click.option("--to", "last", metavar="NN", help="End with notebook NN, such as 06.")
+@click.option("--only", metavar="NN", help="Run notebook NN alone.")
+@click.option(
+    "-p",
+    "--parameter",
+    "chosen",
+    type=(str, str),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Give a parameter of the notebooks another value; may be repeated.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the executed copies go (default: output).",
+)
+@click.option(
+    "--resume", is_flag=True, help="Skip notebooks whose results are there and still up to date."
+)
+def run(first, last, only, chosen, output, resume):
+    """Run the course's notebooks in order, headless, and make a page of them."""
+    from workshop_utils import paths
+    from workshop_utils.running import course, notebooks
+
+    if only and (first or last):
+        raise click.UsageError("Give --only, or --from and --to, not both.")
+    output = output or paths.OUTPUT_DIR
+    page = course.run(
+        notebooks.select(first, only, last),
+        dict(chosen),
+        output,
+        click.echo,
+        progress=sys.stderr.isatty(),
+        resume=resume,
+    )
+    click.echo(f"The executed notebooks are in {output}, the page to read is {page}")
+
+
+@click.command("report")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+def rebuild_report(folder):
+    """Make the page of a run again, from the executed notebooks in DIR (default: output)."""
+    from workshop_utils import paths
+    from workshop_utils.running import page
+
+    click.echo(f"The page to read is {page.rebuild(folder or paths.OUTPUT_DIR)}")
+
+
+@click.command()
+@click.argument("one", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("other", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a page, too.",
+)
+def compare(one, other, page):
+    """Show two runs side by side. RUN is the folder of a run, or its run.json."""
+    from workshop_utils.running import records, report
+
+    pair = records.read(one), records.read(other)
+    click.echo(report.compared_text(*pair))
+    if page:
+        click.echo(f"The page to read is {report.compared_page(*pair, page)}")
+
+
+@click.command("catch-up")
+@click.argument("notebook", metavar="NN")
+@click.option("--run", is_flag=True, help="Make it by running the notebooks before, headless.")
+@click.option("--force", is_flag=True, help="Put it in place of what you have made, too.")
+def catch_up(notebook, run, force):
+    """Fill in what notebook NN needs and what you have not made, such as: catch-up 05."""
+    from workshop_utils.running import catchup
+
+    click.echo(catchup.text(catchup.fill_in(notebook, run, force, click.echo)))
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def reset(dry_run):
+    """Put the notebooks back and remove all results, after keeping a dated copy in backup/."""
+    from workshop_utils.running import reset
+
+    what = reset.plan()
+    backup = None if dry_run else reset.carry_out(what)
+    click.echo(reset.text(what, backup, done=not dry_run))

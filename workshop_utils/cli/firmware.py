@@ -1,0 +1,240 @@
+"""Commands for the firmware: build, run, sweep, flash, monitor."""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from workshop_utils.cli.base import together
+from workshop_utils.device import boards
+from workshop_utils.errors import WorkshopError
+
+
+@click.group()
+def firmware():
+    """Build the firmware with a model in it, and run it on an emulated Cortex-M4."""
+
+
+_model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="FILE.tflite",
+    help="The model (default: the one that notebook 06 wrote, else the project's own).",
+)
+
+# How to compile: what `firmware build`, `run`, `sweep` and `flash` have in common.
+_choices_of_compiling = together(
+    click.option(
+        "--optimize",
+        type=click.Choice(["-O2", "-Os"]),
+        default="-O2",
+        show_default=True,
+        help="Compile for speed or for size.",
+    ),
+    click.option(
+        "--toolchain",
+        type=click.Choice(["zig", "gcc"]),
+        default="zig",
+        show_default=True,
+        help="The compiler: zig is a Python package, gcc is the arm-none-eabi-gcc installed.",
+    ),
+    click.option(
+        "--engine",
+        type=click.Choice(["compact", "tflm"]),
+        default="compact",
+        show_default=True,
+        help="What runs the model: the project's own engine, or TFLM from TFLM_ROOT.",
+    ),
+    _model_option,
+)
+
+# The same with any board, for what needs none in the hand.
+_choices_of_a_build = together(
+    _choices_of_compiling,
+    click.option(
+        "--board",
+        type=click.Choice(tuple(boards.BOARDS)),
+        default="emulator",
+        show_default=True,
+        help="An emulated Cortex-M4, this computer, or a board to hold in the hand.",
+    ),
+)
+
+_real_board = click.option(
+    "--board",
+    type=click.Choice(boards.REAL),
+    required=True,
+    help="The board that is plugged in.",
+)
+
+# How long the application runs.
+_choices_of_a_wave = together(
+    click.option(
+        "--cycles",
+        type=click.IntRange(min=1),
+        help="Turns of the sine (default: 2; in an image for a real board, no end).",
+    ),
+    click.option(
+        "--inferences-per-cycle",
+        type=click.IntRange(min=1),
+        default=100,
+        show_default=True,
+        help="Inferences for one turn.",
+    ),
+)
+
+
+@firmware.command()
+@_choices_of_a_build
+@_choices_of_a_wave
+def build(**choices):
+    """Compile the firmware; print what it takes of flash and RAM."""
+    from workshop_utils import firmware, paths
+
+    image = firmware.build(**choices)
+    if image.board == "host":
+        click.echo(f"{'bytes':>25}")
+        for program in (image.wave, image.sweep):
+            click.echo(f"{program.stem.rpartition('-')[2]:<16}{program.stat().st_size:>9,}")
+    else:
+        taken = firmware.sizes(image.wave)
+        _print_sizes("flash", taken, [*firmware.FLASH_SECTIONS, "other"])
+        _print_sizes("RAM, with neither stack nor arena", taken, firmware.RAM_SECTIONS)
+    click.echo(f"The images are {paths.shown(image.wave)} and {paths.shown(image.sweep)}")
+    if image.board in boards.REAL:
+        click.echo(f"The file to copy is {paths.shown(image.file())}")
+
+
+def _print_sizes(memory, taken, parts):
+    click.echo(memory)
+    for part in parts:
+        if part != "other" or taken[part]:
+            click.echo(f"  {part:<14}{taken[part]:>9,}")
+    click.echo(f"  {'together':<14}{sum(taken[part] for part in parts):>9,} bytes")
+
+
+@firmware.command("run")
+@_choices_of_a_build
+@_choices_of_a_wave
+def run_firmware(**choices):
+    """Compile the firmware, run it, and show the wave that it makes."""
+    from workshop_utils import emulator, firmware
+    from workshop_utils.device import console
+
+    choices["cycles"] = choices["cycles"] or 2
+    image = firmware.build(**choices)
+    if image.board == "host":
+        result, text = None, firmware.run_program(image.wave)
+        console.check_console(text)
+    else:
+        result = emulator.run(image.wave, board=image.board)
+        text = result.console
+    columns, rows = console.table(text)
+    click.echo(console.draw([row[columns.index("y")] for row in rows]))
+    click.echo(f"{len(rows)} inferences, engine {image.engine}")
+    if result and result.instructions:
+        counts = result.instructions
+        click.echo(
+            f"{result.median_instructions:,.0f} instructions per inference "
+            f"(median; {min(counts):,} to {max(counts):,})"
+        )
+        click.echo(f"stack {result.stack_bytes:,} bytes, arena {result.arena_used or 0:,} bytes")
+
+
+@firmware.command()
+@_choices_of_a_build
+@click.option(
+    "--csv",
+    "target",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="OUT",
+    help="The file to write: a header such as q_in,q_out, then a line per input.",
+)
+def sweep(target, **choices):
+    """Feed an int8 model every input there is; write its answers as CSV."""
+    from workshop_utils import emulator, files, firmware
+    from workshop_utils.device import console
+
+    image = firmware.build(**choices)
+    if image.board == "host":
+        text = firmware.run_program(image.sweep)
+        console.check_console(text)
+    else:
+        text = emulator.run(image.sweep, count=False, board=image.board).console
+    columns, rows = console.table(text)
+    lines = [",".join(columns), *(",".join(str(code) for code in row) for row in rows)]
+    files.write(target, "\n".join(lines) + "\n")
+    click.echo(f"{len(rows)} inputs and their answers are in {target}")
+
+
+@firmware.command()
+@_choices_of_compiling
+@_choices_of_a_wave
+@_real_board
+@click.option(
+    "--drive",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The board's drive (default: looked for).",
+)
+@click.option(
+    "--program",
+    type=click.Choice(["wave", "sweep"]),
+    default="wave",
+    show_default=True,
+    help="The application, or the one that prints every answer of the model.",
+)
+def flash(board, drive, program, **choices):
+    """Compile the firmware and copy it onto the drive of a board that is plugged in."""
+    from workshop_utils import firmware
+    from workshop_utils.device import flash as flashing
+
+    board = boards.find_real(board)
+    # Before it takes time to compile.
+    drive = flashing.confirm(drive, board) if drive else flashing.find(board)
+    image = firmware.build(board=board.name, **choices)
+    click.echo(flashing.flash(image.file(program), board, drive))
+
+
+def _is_live():
+    """Whether somebody looks at the output as it comes."""
+    return sys.stdout.isatty()
+
+
+@firmware.command()
+@_real_board
+@click.option("--port", metavar="PORT", help="The serial port (default: looked for).")
+@click.option("--check", is_flag=True, help="Compare what the board prints with TFLM's answers.")
+@click.option("--cycles", type=click.IntRange(min=1), help="End after that many turns.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after that time.")
+@_model_option
+def monitor(board, port, check, cycles, seconds, model):
+    """Show live what a board prints; a table of numbers where the output is no terminal.
+
+    It ends with the program on the board, after --cycles or --seconds, or with Ctrl-C; with
+    --check after one turn if nothing else is said.
+    """
+    from workshop_utils import firmware
+    from workshop_utils.device import monitor as monitoring
+
+    board = boards.find_real(board)
+    content = firmware.model_bytes(model) if check else None
+    if check and not (cycles or seconds):
+        cycles = 1
+    live = _is_live()
+
+    def show(line, columns, row):
+        click.echo(monitoring.picture(columns, row) if live and row else line)
+
+    record = monitoring.Record()
+    with monitoring.connection(board, port) as opened, suppress(KeyboardInterrupt):
+        monitoring.read(opened, board, show, cycles or 0, seconds or 0, record=record)
+    if record.skipped:
+        click.echo(f"{record.skipped:,} lines made no sense and were skipped", err=True)
+    if check:
+        comparison = monitoring.compare(record, content)
+        click.echo(comparison.text)
+        if comparison.first:
+            raise WorkshopError(f"The board does not print what it should: {comparison.first}.")

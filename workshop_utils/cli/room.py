@@ -1,0 +1,47 @@
+"""Commands for a room of people: doctor and class."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for the instructor.")
+@click.option("--deep", is_flag=True, help="Also start TensorFlow, which takes some seconds.")
+def doctor(as_json, deep):
+    """Say what is here, what is missing and how to get it; fail if the course cannot run."""
+    import json
+
+    from workshop_utils import doctor
+
+    def paint(mark):
+        return click.style(mark, fg={"ok": "green", "MEND": "red"}.get(mark.strip(), "yellow"))
+
+    def say(check):
+        click.echo(doctor.text(check, paint))
+
+    found = doctor.examine(deep, None if as_json else say)
+    click.echo(json.dumps(found, indent=1) if as_json else f"\n{doctor.verdict(found)}")
+    sys.exit(0 if found["ready"] else 1)
+
+
+@click.command("class")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw it, too: a .png or a .svg.",
+)
+def roll_up(folder, picture):
+    """Say who is where and who needs help, from the doctor JSONs and run.jsons in DIR.
+
+    A file NAME.json or a folder NAME is one attendee.
+    """
+    from workshop_utils.running import classroom
+
+    attendees, skipped = classroom.read(folder)
+    click.echo(classroom.text(attendees, skipped))
+    if picture:
+        click.echo(f"The picture is {classroom.draw(attendees, picture)}")

@@ -1,0 +1,76 @@
+"""Commands for many runs: sweep run and sweep report."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from workshop_utils.cli.base import Group
+from workshop_utils.errors import WorkshopError
+
+
+class _Default(Group):
+    """A group whose command `run` may be left out."""
+
+    def parse_args(self, ctx, args):
+        if args and args[0] not in (*self.commands, "-h", "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("sweep", cls=_Default)
+def sweep_of_runs():
+    """Run the course's path many times: workshop sweep SPEC.yml --output DIR.
+
+    `workshop sweep run --help` says how, `workshop sweep report DIR` makes pictures of it.
+    """
+
+
+@sweep_of_runs.command("run")
+@click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC.yml")
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the table and what the runs make go.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes (default: one a core).")
+@click.option("--scheduler", metavar="ADDRESS", help="Use the Dask scheduler at this address.")
+@click.option("--resume", is_flag=True, help="Go on with a sweep that was interrupted.")
+@click.option("--yes", is_flag=True, help="Do more than 500 runs.")
+def run_sweep(spec, output, workers, scheduler, resume, yes):
+    """Train, convert, build and emulate a model for every run that SPEC.yml describes.
+
+    \b
+    mode: grid                  # every combination; or random, with runs: 50 and seed: 1
+    parameters:
+      SEED: {min: 1, max: 5}    # also: SAMPLES, NOISE, EPOCHS, BATCH_SIZE, REPRESENTATIVE
+      NEURONS: [4, 8, 16]       # in each hidden layer
+      LAYERS: [1, 2]            # hidden ones
+      per_channel: [false, true]
+    """
+    from workshop_utils.sweeps import execute
+    from workshop_utils.sweeps import spec as specs
+
+    plan = specs.read(spec, confirmed=yes)
+    click.echo(f"{len(plan.runs)} runs")
+    try:
+        rows = execute.execute(plan, output, workers, scheduler, resume, click.echo)
+    except KeyboardInterrupt:
+        click.echo("Stopped. What has ended is in the table; --resume goes on.", err=True)
+        sys.exit(130)
+    failed = sum(row["status"] != "ok" for row in rows)
+    click.echo(f"{len(rows) - failed} runs ended well, {failed} failed: {output / execute.TABLE}")
+    if failed == len(rows):
+        raise WorkshopError(f"No run succeeded; the last one said: {rows[-1]['error']}")
+
+
+@sweep_of_runs.command("report")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+def report_sweep(folder):
+    """Make pictures of a sweep: a notebook and a page in DIR."""
+    from workshop_utils.sweeps import report
+
+    notebook, page = report.make(folder)
+    click.echo(f"The report is {page}, and as a notebook {notebook}")

@@ -1,0 +1,287 @@
+"""The chips of the boards, as far as the firmware sees them: memory, and what registers do.
+
+The emulator runs the core and asks here about everything else. A register does what the manual
+says of it, as far as the firmware depends on that: a UART is silent until it is enabled, clocked,
+out of reset and connected to its pin; an oscillator is ready after it was started. Everything else
+remembers what was written to it. Time costs nothing: whatever is waited for has happened.
+
+Sources are the documents that the firmware's board.cc files name.
+"""
+
+from typing import ClassVar
+
+from workshop_utils.device.boards import BOARDS
+from workshop_utils.device.images import crc32
+from workshop_utils.errors import WorkshopError
+
+_SYSTEM = 0xE000E000  # of every Cortex-M; ARMv7-M and ARMv6-M Architecture Reference Manuals, B3
+_SYSTICK = _SYSTEM + 0x10  # bit 0: it is on; bit 16: the tick was reached since the last look
+
+
+class Chip:
+    """Base of the chips. An object is a chip after reset.
+
+    core: Unicorn's name of it. flash, ram: Memory. pages: (address, bytes) of registers.
+    vectors: address of the vector table. writes: [(address, value)], all since reset. printed: what
+    came out of the UART, bytearray. lost: how many characters did not. led: each brightness set.
+    """
+
+    core = "CORTEX_M4"
+    flash, ram = (0x00000000, 0), (0x20000000, 0)
+    pages = ()
+    vectors = 0x00000000
+    reset_values: ClassVar = {}
+
+    def __init__(self):
+        self.registers = dict(self.reset_values)
+        self.writes, self.printed, self.lost, self.led = [], bytearray(), 0, []
+
+    def read(self, address):
+        """What the core reads from a register."""
+        value = self.registers.get(address, 0)
+        return value | 1 << 16 if address == _SYSTICK and value & 1 else value
+
+    def write(self, address, value):
+        """The core writes to a register."""
+        self.writes.append((address, value))
+        self.registers[address] = value
+
+    def transmit(self, value, is_ready):
+        """A character for the console, which is lost if the UART is not ready for it."""
+        if is_ready:
+            self.printed.append(value & 0xFF)
+        else:
+            self.lost += 1
+
+    def can_execute_flash(self):
+        """Whether flash can be read now."""
+        return True
+
+    def vector_table(self, flash):
+        """Initial stack and reset handler, of the bytes that flash begins with."""
+        offset = self.vectors - self.flash[0]
+        words = (flash[offset + i : offset + i + 4] for i in (0, 4))
+        return tuple(int.from_bytes(word, "little") for word in words)
+
+    def start(self, flash):
+        """What runs first after reset: (stack, entry, {address: bytes put there})."""
+        return (*self.vector_table(flash), {})
+
+
+class An386(Chip):
+    """Arm's MPS2 board with its AN386 image."""
+
+    flash, ram = BOARDS["emulator"].flash, BOARDS["emulator"].ram
+    uart = 0x40004000  # data; state at +4, bit 0: full, never here; control at +8, bit 0: on
+    leds = 0x4002F004
+    pages = ((uart, 0x1000), (0x4002F000, 0x1000), (_SYSTEM, 0x1000))
+
+    def read(self, address):
+        return 0 if address == self.uart + 4 else super().read(address)
+
+    def write(self, address, value):
+        super().write(address, value)
+        if address == self.leds:
+            self.led.append(value & 0xFF)
+        elif address == self.uart:
+            self.transmit(value, self.registers.get(self.uart + 8, 0) & 1)
+
+
+class Nrf51822(Chip):
+    """Nordic nRF51822, of the micro:bit v1. It has no SysTick."""
+
+    core = "CORTEX_M0"
+    flash, ram = BOARDS["microbit-v1"].flash, BOARDS["microbit-v1"].ram
+    clock, uart, timer, ports = 0x40000000, 0x40002000, 0x40008000, (0x50000000,)
+    pages = ((clock, 0x1000), (uart, 0x1000), (timer, 0x1000), (0x50000000, 0x1000))
+    transmit_pin = 24
+    is_counting = False
+    reset_values: ClassVar = {uart + 0x50C: 0xFFFFFFFF}  # no pin is connected
+
+    def read(self, address):
+        if address == self.timer + 0x140:  # EVENTS_COMPARE[0]
+            return int(self.is_counting)
+        return super().read(address)
+
+    def write(self, address, value):
+        super().write(address, value)
+        if address == self.clock and value == 1:  # TASKS_HFCLKSTART: EVENTS_HFCLKSTARTED
+            self.registers[self.clock + 0x100] = 1
+        elif address == self.timer and value == 1:  # TASKS_START
+            self.is_counting = True
+        elif address == self.uart + 0x51C:  # TXD
+            self.transmit(value, self._can_transmit())
+            self.registers[self.uart + 0x11C] = 1  # EVENTS_TXDRDY
+        for port in self.ports:
+            self._drive(port, address, value)
+
+    def _can_transmit(self):
+        """Crystal, ENABLE, STARTTX, PSELTXD and BAUDRATE."""
+        wanted = {0x500: 4, 0x008: 1, 0x50C: self.transmit_pin, 0x524: 0x01D7E000}
+        return self.registers.get(self.clock + 0x100) == 1 and all(
+            self.registers.get(self.uart + offset) == value for offset, value in wanted.items()
+        )
+
+    def _drive(self, port, address, value):
+        """OUTSET and OUTCLR change OUT, DIRSET changes DIR."""
+        change = {
+            port + 0x508: (0x504, lambda old: old | value),
+            port + 0x50C: (0x504, lambda old: old & ~value),
+            port + 0x518: (0x514, lambda old: old | value),
+        }
+        if address in change:
+            register, new = change[address]
+            self.registers[port + register] = new(self.registers.get(port + register, 0))
+
+
+class Nrf52833(Nrf51822):
+    """Nordic nRF52833, of the micro:bit v2: the same registers, and a second port."""
+
+    core = "CORTEX_M4"
+    flash, ram = BOARDS["microbit-v2"].flash, BOARDS["microbit-v2"].ram
+    pages = (*Nrf51822.pages, (_SYSTEM, 0x1000))
+    ports = (0x50000000, 0x50000300)
+    transmit_pin = 6
+
+
+class Stm32L476(Chip):
+    """ST STM32L476RG, of the Nucleo-L476RG. A peripheral without a clock takes no notice."""
+
+    flash, ram = BOARDS["nucleo-l476rg"].flash, BOARDS["nucleo-l476rg"].ram
+    vectors = 0x08000000
+    rcc, port_a, usart2, tim2 = 0x40021000, 0x48000000, 0x40004400, 0x40000000
+    pages = (
+        (tim2, 0x1000),
+        (0x40004000, 0x1000),
+        (rcc, 0x1000),
+        (port_a, 0x1000),
+        (_SYSTEM, 0x1000),
+    )
+    # The clock is MSI; pins of port A are analog, but for those of the debugger.
+    reset_values: ClassVar = {
+        rcc: 0x63,
+        rcc + 0x88: 0,
+        port_a: 0xABFFFFFF,
+        usart2 + 0x1C: 0x20000C0,
+    }
+    enables = ((port_a, 0x4C, 0), (tim2, 0x58, 0), (usart2, 0x58, 17))
+
+    def read(self, address):
+        value = super().read(address)
+        if address == self.rcc:  # CR: HSIRDY follows HSION
+            return value | 1 << 10 if value & 1 << 8 else value
+        if address == self.rcc + 0x08:  # CFGR: SWS follows SW
+            return value & ~0xC | (value & 3) << 2
+        return value
+
+    def write(self, address, value):
+        for start, register, bit in self.enables:
+            off = not self.registers.get(self.rcc + register, 0) >> bit & 1
+            if off and start <= address < start + 0x400:
+                return
+        if address == self.rcc + 0x08 and value & 3 == 1 and not self.read(self.rcc) & 1 << 10:
+            return  # CFGR: HSI16 is not ready
+        super().write(address, value)
+        if address == self.tim2 + 0x34:  # CCR1
+            self.led.append(value & 0xFF)
+        elif address == self.usart2 + 0x28:  # TDR
+            at_16_mhz = self.read(self.rcc + 0x08) & 0xC == 4
+            baud = at_16_mhz and self.registers.get(self.usart2 + 0x0C) == 139
+            enabled = self.registers.get(self.usart2, 0) & 0b1001 == 0b1001  # CR1: TE, UE
+            self.transmit(value, baud and enabled and self.function(2) == 7)
+
+    def function(self, pin):
+        """The alternate function of a pin of port A, 0 to 7; None if it has none."""
+        is_alternate = self.registers[self.port_a] >> 2 * pin & 3 == 2
+        return self.registers.get(self.port_a + 0x20, 0) >> 4 * pin & 15 if is_alternate else None
+
+
+class Rp2040(Chip):
+    """Raspberry Pi RP2040, of the Pico, with its boot ROM's part. Held in reset, nothing works."""
+
+    core = "CORTEX_M0"
+    flash, ram = BOARDS["pico"].flash, BOARDS["pico"].ram
+    vectors = 0x10000100
+    boot_copy = 0x20041F00  # where the boot ROM puts flash's first 256 bytes, in SRAM5
+    ssi, clocks, resets, io, xosc = 0x18000000, 0x40008000, 0x4000C000, 0x40014000, 0x40024000
+    uart, pwm = 0x40034000, 0x40050000
+    pages = (
+        (ssi, 0x1000),
+        (clocks, 0x4000),
+        (resets, 0x4000),
+        (io, 0x4000),
+        (xosc, 0x4000),
+        (uart, 0x4000),
+        (pwm, 0x4000),
+        (_SYSTEM, 0x1000),
+    )
+    reset_values: ClassVar = {resets: 0x01FFFFFF, ssi + 8: 1}
+    reset_bits: ClassVar = {io: 5, pwm: 14, uart: 22}
+
+    def read(self, address):
+        value = super().read(address)
+        if address == self.xosc + 4:  # STATUS: STABLE
+            return 1 << 31 if self.registers.get(self.xosc) == 0xFABAA0 else 0
+        if address in (self.clocks + 0x38, self.clocks + 0x44):  # SELECTED, of CTRL 8 bytes before
+            return 1 << (self.registers.get(address - 8, 0) & 3)
+        if address == self.resets + 8:  # RESET_DONE
+            return ~self.registers[self.resets] & 0x01FFFFFF
+        return value
+
+    def write(self, address, value):
+        if address & 0xF0003000 == 0x40003000:  # the alias that clears bits
+            self.writes.append((address, value))
+            self.registers[address - 0x3000] = self.registers.get(address - 0x3000, 0) & ~value
+            return
+        for start, bit in self.reset_bits.items():
+            if start <= address < start + 0x4000 and self.registers[self.resets] >> bit & 1:
+                return
+        is_setting = address in (self.ssi, self.ssi + 4, self.ssi + 0x14, self.ssi + 0xF4)
+        if is_setting and self.registers[self.ssi + 8] & 1:
+            return  # the boot ROM has left it on, and on it takes no settings
+        super().write(address, value)
+        if address == self.pwm + 0x5C:  # CC of slice 4, whose output B is the LED
+            self.led.append(value >> 16)
+        elif address == self.uart:
+            self.transmit(value, self._can_transmit())
+
+    def _can_transmit(self):
+        """From the crystal by way of clk_ref and clk_sys; divider, format, enables; pin GP0."""
+        registers = self.registers.get
+        clocked = (
+            self.read(self.xosc + 4)
+            and registers(self.clocks + 0x30) == 2
+            and registers(self.clocks + 0x3C, 0) == 0
+            and registers(self.clocks + 0x48) == 1 << 11
+        )
+        divider = 64 * registers(self.uart + 0x24, 0) + registers(self.uart + 0x28, 0)
+        set_up = divider == round(12e6 / 16 / 115200 * 64) and registers(self.uart + 0x2C) == 0x70
+        return (
+            clocked
+            and set_up
+            and registers(self.uart + 0x30, 0) & 0x101 == 0x101
+            and (registers(self.io + 4) == 2)
+        )
+
+    def can_execute_flash(self):
+        """Whether the SSI turns accesses to flash into reads: command 03h, 24 bits of address."""
+        wanted = {0x08: 1, 0x00: 31 << 16 | 3 << 8, 0xF4: 0x03000218, 0x04: 0}
+        registers = {offset: self.registers.get(self.ssi + offset) for offset in wanted}
+        divider = self.registers.get(self.ssi + 0x14, 0)
+        return registers == wanted and divider >= 2 and divider % 2 == 0
+
+    def start(self, flash):
+        """The boot ROM checks flash's first 256 bytes, copies them to RAM and jumps there."""
+        stage = bytes(flash[:256])
+        if len(stage) < 256 or crc32(stage[:252]) != int.from_bytes(stage[252:], "little"):
+            raise WorkshopError("The Pico would not start: its boot stage's CRC is wrong.")
+        return self.boot_copy, self.boot_copy | 1, {self.boot_copy: stage}
+
+
+CHIPS = {
+    "emulator": An386,
+    "microbit-v1": Nrf51822,
+    "microbit-v2": Nrf52833,
+    "pico": Rp2040,
+    "nucleo-l476rg": Stm32L476,
+}

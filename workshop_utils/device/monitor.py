@@ -1,0 +1,336 @@
+"""What a board prints on its serial console: read, drawn and compared with the model's answers."""
+
+import errno
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from workshop_utils import inference
+from workshop_utils.device import boards, console
+from workshop_utils.errors import WorkshopError
+
+SILENCE = 10  # seconds without a line, after which something is wrong
+_LONGEST = 200  # characters of a line that makes sense
+_WAVE = ["x", "y", "led"]
+_SWEEP = ["q_in", "q_out"]
+
+
+@dataclass
+class Record:
+    """What was read. columns: names, rows: a tuple of numbers per inference, skipped: lines that
+    made no sense, begun: turns of the sine whose begin was seen, ended: whether the program said
+    that it is at its end."""
+
+    columns: list = field(default_factory=lambda: _WAVE)
+    rows: list = field(default_factory=list)
+    skipped: int = 0
+    begun: int = 0
+    ended: bool = False
+
+
+# ---- The port
+
+
+def find_port(board):
+    """The name of the board's serial port, such as /dev/ttyACM0 or COM3.
+
+    Raises WorkshopError if there is none, or more than one that could be it.
+    """
+    found = [port for port in _ports() if _is_of(port, board)]
+    names = sorted({port.device for port in found})
+    if len(names) > 1:
+        raise WorkshopError(
+            f"There are {len(names)} serial ports that could be the {board.title}'s, "
+            f"{' and '.join(names)}; say which one with --port."
+        )
+    if not names:
+        cable = board.wiring or "plug it in with a USB cable that carries data"
+        raise WorkshopError(
+            f"There is no serial port of a {board.title} here: {cable}. If it is there under "
+            "another name, give it with --port."
+        )
+    return names[0]
+
+
+def _ports():
+    try:
+        from serial.tools import list_ports
+    except ImportError as error:
+        raise _missing() from error
+    return list_ports.comports()
+
+
+def _is_of(port, board):
+    """Whether a port is of the board's kind. DAPLink's number begins with the board's code."""
+    if (port.vid, port.pid) not in board.ports:
+        return False
+    others = {
+        code for other in boards.BOARDS.values() if other is not board for code in other.codes
+    }
+    return (port.serial_number or "")[:4] not in others - set(board.codes)
+
+
+@contextmanager
+def connection(board, port=None):
+    """A serial.Serial of the board's console, open. port: its name; None looks for it.
+
+    Raises WorkshopError if it cannot be opened.
+    """
+    try:
+        import serial
+    except ImportError as error:
+        raise _missing() from error
+    name = port or find_port(board)
+    try:
+        opened = serial.serial_for_url(name, boards.BAUD, timeout=0.2, exclusive=True)
+    except (OSError, ValueError, *_terminal_errors()) as error:
+        raise WorkshopError(_why_not_opened(name, board, error)) from error
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def _why_not_opened(name, board, error):
+    number = getattr(error, "errno", None)
+    text = str(error)
+    if number == errno.ENOENT or "FileNotFoundError" in text:
+        return f"There is no serial port {name}: plug the {board.title} in, or give another --port."
+    if number in (errno.EBUSY, errno.EAGAIN) or "lock port" in text or "PermissionError" in text:
+        return f"The serial port {name} is in use: close the other program that reads it."
+    if number in (errno.EACCES, errno.EPERM):
+        return (
+            f"You may not use the serial port {name}: become a member of the group that owns it "
+            "(on Debian and Ubuntu: sudo usermod -aG dialout $USER), then log out and in again."
+        )
+    return f"Cannot open the serial port {name}: {text.splitlines()[0] if text else error!r}."
+
+
+def _terminal_errors():
+    try:
+        import termios
+    except ImportError:  # Windows
+        return ()
+    return (termios.error,)
+
+
+def _missing():
+    return WorkshopError(
+        "Reading the console takes the Python package pyserial, which is missing; run ./install.sh."
+    )
+
+
+# ---- Reading
+
+
+def read(opened, board, show=None, cycles=0, seconds=0, silence=SILENCE, record=None):
+    """Read the console until the program is at its end or enough was seen. Returns a Record.
+
+    opened: a serial.Serial. show: is called with each good line, the columns, and its numbers or
+    None. cycles: whole turns of the sine, 0 for no limit; seconds: likewise. silence: seconds
+    without a good line that are an error.
+    Raises WorkshopError if the program stops, the board falls silent or is unplugged.
+    """
+    record = Record() if record is None else record
+    began = heard = time.monotonic()
+    for line in _lines(opened, board):
+        now = time.monotonic()
+        if line is not None and _take(line, record, show):
+            heard = now
+        if record.ended or (seconds and now - began >= seconds):
+            return record
+        if cycles and record.begun > cycles:
+            record.rows.pop()  # it begins the next cycle
+            return record
+        if now - heard >= silence:
+            raise WorkshopError(_silent(opened, board, record, silence))
+
+
+def _take(line, record, show):
+    """Put a line into the record. Returns whether it made sense."""
+    console.check_line(line)
+    row = None
+    if console.HEADER.fullmatch(line):
+        # The board was started again, and with it the table.
+        record.columns, record.rows, record.begun = line.split(","), [], 0
+    elif not line.startswith("# "):
+        row = console.numbers(record.columns, line)
+        # Who comes late has missed the header.
+        if row is None and not record.rows and console.numbers(_SWEEP, line):
+            record.columns, row = _SWEEP, console.numbers(_SWEEP, line)
+        if row is None:
+            record.skipped += bool(line)
+            return False
+        record.rows.append(row)
+        record.begun += record.columns == _WAVE and row[0] == 0
+    record.ended = line == console.END
+    if show is not None:
+        show(line, record.columns, row)
+    return True
+
+
+def _lines(opened, board):
+    """The lines that come in, without their ends; None each time that nothing came in for a while.
+
+    The first line counts only if it is a header or a remark: of any other one the begin may be
+    missing, and the rest make sense nevertheless.
+    """
+    pending, first = b"", True
+    while True:
+        try:
+            received = opened.read(opened.in_waiting or 1)
+        except (OSError, TypeError, *_terminal_errors()) as error:
+            # TypeError: pyserial, when the port is closed while it waits.
+            raise WorkshopError(
+                f"The {board.title} was unplugged: its serial port {opened.name} went away."
+            ) from error
+        if not received:
+            yield None
+        *complete, pending = (pending + received).split(b"\n")
+        if len(pending) > _LONGEST:
+            complete, pending = [*complete, pending], b""
+        for line in complete:
+            text = line.rstrip(b"\r").decode("ascii", errors="replace")
+            if first and not (text.startswith("# ") or console.HEADER.fullmatch(text)):
+                text = None
+            first = False
+            yield text
+
+
+def _silent(opened, board, record, silence):
+    skipped = ""
+    if record.skipped:
+        skipped = f"; {record.skipped:,} lines that came in made no sense"
+    if record.rows:
+        return (
+            f"The {board.title} fell silent: after {len(record.rows):,} inferences nothing came in "
+            f"for {silence:g} seconds{skipped}."
+        )
+    more = f", {board.wiring}," if board.wiring else ""
+    return (
+        f"Nothing that makes sense came from the {board.title} through {opened.name} in "
+        f"{silence:g} seconds{skipped}: press its reset button{more} or flash it again "
+        f"(workshop firmware flash --board {board.name})."
+    )
+
+
+# ---- Showing
+
+
+def picture(columns, row, width=61):
+    """A line for a terminal: the numbers, and y as a bar from the middle. Text, ASCII.
+
+    columns, row: of a Record. The bar's ends are -1 and 1; what lies outside ends there.
+    """
+    if columns != _WAVE:
+        return "  ".join(f"{name} {value:4d}" for name, value in zip(columns, row, strict=True))
+    x, y, led = row
+    middle = width // 2
+    end = middle + round(max(-1.0, min(1.0, y)) * middle)
+    cells = [" "] * width
+    for place in range(min(middle, end), max(middle, end) + 1):
+        cells[place] = "="
+    cells[middle], cells[end] = "|", "*"
+    return f"x {x:8.6f}  y {y:9.6f}  led {led:3d}  {''.join(cells).rstrip()}"
+
+
+# ---- Comparing
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """equal: how many of the total inferences are as they should be. first: the first that is not,
+    in words, or None. runtime: 'TFLM' or 'LiteRT', whose answers they were compared with."""
+
+    equal: int
+    total: int
+    first: str | None
+    runtime: str
+
+    @property
+    def text(self):
+        """'100 of 100 equal', and to what."""
+        step = "" if self.runtime == "TFLM" else " or one step from them (TFLM is not here)"
+        return f"{self.equal:,} of {self.total:,} equal to {self.runtime}'s answers{step}"
+
+
+def compare(record, model):
+    """Compare what a board printed with TFLM's answers to the same inputs. Returns a Comparison.
+
+    record: a Record. model: flatbuffer, bytes. An int8 model's answers are compared as codes: y
+    must be the code's value as it is printed, and led the brightness of that value. Where TFLM has
+    no Python package LiteRT answers, whose rounding may be one step away. Raises WorkshopError if
+    there is nothing to compare, or if the model is of another kind than what was printed.
+    """
+    if not record.rows:
+        raise WorkshopError("There is nothing to compare: the board printed no inference.")
+    runtime = "litert" if inference.tflm_problem() else "tflm"
+    source, _ = inference.details(model)
+    if record.columns == _WAVE:
+        judge = _judge_codes if source["dtype"] == np.int8 else _judge_values
+        good, expected = judge(np.array(record.rows), model, runtime)
+    elif record.columns == _SWEEP and source["dtype"] == np.int8:
+        good, expected = _judge_sweep(np.array(record.rows), model, runtime)
+    else:
+        raise WorkshopError("The model has other inputs or outputs than what the board printed.")
+    first = None
+    if not all(good):
+        number = list(good).index(False)
+        printed = ",".join(f"{value:g}" for value in record.rows[number])
+        first = (
+            f"the first that is not equal is number {number + 1:,}, {','.join(record.columns)} = "
+            f"{printed}, where {record.columns[1]} should be {expected[number]:g}"
+        )
+    name = {"tflm": "TFLM", "litert": "LiteRT"}[runtime]
+    return Comparison(int(np.sum(good)), len(record.rows), first, name)
+
+
+# x and y are printed with six decimals, and float32 near 6.28 has no more than that itself.
+_PRINTED = 2e-6
+
+
+def _judge_codes(rows, model, runtime):
+    """For each row whether it is right, and the y that is: bool and float, both (n,).
+
+    Where the rounding of the printed x may have moved it over the edge between two codes, either
+    code's answer is right.
+    """
+    x, y, led = rows.T
+    (in_scale, in_zero), (scale, zero) = (end["quantization"] for end in inference.details(model))
+    answers = _answers(model, runtime).astype(int)
+    step = int(runtime == "litert")
+    good = np.zeros(len(x), bool)
+    for nudge in (-_PRINTED, _PRINTED, 0):
+        right = answers[inference.quantize(x + nudge, in_scale, in_zero).astype(int) + 128]
+        for code in range(-step, step + 1):
+            value = inference.dequantize(np.clip(right + code, -128, 127), scale, zero)
+            bright = brightness(value)
+            good |= (np.abs(y - value) <= _PRINTED * np.maximum(1, np.abs(value))) & (led == bright)
+    return good, inference.dequantize(right, scale, zero)
+
+
+def _judge_values(rows, model, runtime):
+    """The same for a float32 model, where sums may be rounded in another order: to 1e-5."""
+    x, y, led = rows.T
+    right = inference.invoke(model, x.astype(np.float32), runtime)
+    near = np.abs(brightness(y) - led) <= 1  # y itself is rounded
+    return (np.abs(y - right) <= 1e-5 * np.maximum(1, np.abs(right))) & near, right
+
+
+def _judge_sweep(rows, model, runtime):
+    codes, answers = rows.T
+    right = _answers(model, runtime).astype(int)[codes + 128]
+    return np.abs(answers - right) <= int(runtime == "litert"), right
+
+
+def _answers(model, runtime):
+    """The model's answers to the codes -128 to 127: int8, (256,)."""
+    return inference.invoke(model, np.arange(-128, 128).astype(np.int8), runtime)
+
+
+def brightness(values):
+    """The LED's brightness for predicted values, as the application computes it: int, as many."""
+    level = (np.asarray(values, np.float32) + np.float32(1)) * np.float32(127.5) + np.float32(0.5)
+    return np.clip(level, 0, 255).astype(int)

@@ -1,0 +1,1 @@
+"""What looks after a run of the course: notebooks, kernels, records, pages."""

@@ -1,0 +1,123 @@
+"""The course's notebooks, executed in order with papermill, and a page to read them on."""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from workshop_utils import files, paths
+from workshop_utils.errors import WorkshopError
+from workshop_utils.running import notebooks, records, uptodate
+from workshop_utils.running.kernel import Kernel, import_nbformat
+from workshop_utils.running.page import REPORT, render, shows
+
+
+def run(selected, chosen, output_dir, say=print, progress=False, resume=False):
+    """Execute notebooks in order; leave executed copies and a page of them in `output_dir`.
+
+    selected: paths from `select`. chosen: {name: value}, checked before anything runs; each
+    notebook gets the ones it has. say: called with each line of progress. progress: show a bar
+    per notebook on stderr. resume: skip a notebook whose executed copy is there, if nothing has
+    changed since: the notebook, its parameters, what earlier notebooks made, what it made itself,
+    the course's code and the installed versions. Returns the path of the page.
+    Raises WorkshopError when another run is at work on the same artifacts, and when a notebook
+    fails, naming notebook, cell and error; the copies made so far, the failing one included, and
+    the page are there to look at.
+    """
+    values = notebooks.check_parameters(chosen, selected)
+    output_dir = Path(output_dir)
+    _make_folder(output_dir)
+    with files.artifacts_locked():
+        return _run(selected, values, output_dir, say, progress, resume)
+
+
+def _run(selected, values, output_dir, say, progress, resume):
+    environment = uptodate.environment()
+    page, executed, failure = output_dir / REPORT, [], None
+    record, ahead = records.Record(output_dir, selected, values), None
+    try:
+        for number, notebook in enumerate(selected):
+            label = f"[{number + 1}/{len(selected)}] {notebook.stem}"
+            own = {name: values[name] for name in notebooks.parameters(notebook) if name in values}
+            copy = output_dir / notebook.name
+            key = uptodate.key(notebook, own, environment)
+            if resume and uptodate.is_up_to_date(copy, notebook, key):
+                executed.append(copy)
+                record.keep(notebook)
+                say(f"{label:<28} up to date")
+                continue
+            record.begin()
+            started = time.monotonic()
+            if ahead and ahead.notebook != notebook:
+                ahead.stop()
+                ahead = None
+            kernel, ahead = ahead or Kernel(notebook), None
+            try:
+                # While this one runs, the next kernel starts and imports what it is going to need.
+                if number + 1 < len(selected):
+                    ahead = Kernel(selected[number + 1])
+                failure = execute(notebook, copy, own, kernel, label if progress else None)
+            finally:
+                kernel.stop()
+            if copy.exists():
+                executed.append(copy)
+            seconds, result = time.monotonic() - started, "failed" if failure else "ok"
+            record.add(notebook, result, seconds)
+            say(f"{label:<28} {result:<6} {seconds:6.1f} s")
+            if failure:
+                break
+            uptodate.stamp(copy, notebook, key)
+    finally:
+        if ahead:
+            ahead.stop()
+    if record.has_begun or not shows(page, executed):
+        record.finish(failure)
+        render(executed, page, record.content)
+    if failure:
+        hint = f" The executed copy is {paths.shown(executed[-1])}." if executed else ""
+        raise WorkshopError(failure + hint)
+    return page
+
+
+def _make_folder(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkshopError(f"Cannot make the folder {folder}: {error.strerror}.") from error
+
+
+def execute(notebook, copy, values, kernel, bar=None):
+    """Run one notebook with papermill and leave the executed `copy`, whole.
+
+    values: {name: value}, parameters that the notebook has. kernel: a Kernel for this notebook,
+    which is not ended. bar: label of a progress bar on stderr. Returns None, or one sentence on
+    what failed and where.
+    """
+    import_nbformat()
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    workplace = Path(tempfile.mkdtemp(prefix="workshop-"))
+    draft = workplace / notebook.name
+    failure = None
+    try:
+        papermill.execute_notebook(
+            notebook,
+            draft,
+            parameters=values,
+            cwd=notebook.parent,
+            progress_bar={"desc": bar, "leave": False} if bar else False,
+            km=kernel.manager,
+            store_widget_state=False,
+        )
+    except papermill.PapermillExecutionError as error:
+        failure = f"{notebook.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
+    except (DeadKernelError, RuntimeError):
+        if kernel.is_alive():
+            raise
+        failure = f"{notebook.name}: the kernel died; the machine may be out of memory."
+    finally:
+        if draft.exists():
+            files.write(copy, draft.read_bytes())
+        shutil.rmtree(workplace, ignore_errors=True)
+    return failure

@@ -1,0 +1,121 @@
+"""What a run's artifacts and its firmware's image measure: errors, sizes, the chip's budget."""
+
+from workshop_utils import paths
+from workshop_utils.errors import WorkshopError
+from workshop_utils.files import read_json
+
+CONVERGED = 0.01  # the most that a model's error may exceed the noise by
+
+# What each metric is called and how it is written. Errors are mean squared errors.
+METRICS = {
+    "converged": ("Converged", ""),
+    "noise_floor": ("Test error, perfect model", ".4f"),
+    "test_mse_float": ("Test error, float", ".4f"),
+    "test_mse_int8": ("Test error, int8 on LiteRT", ".4f"),
+    "test_mse_tflm": ("Test error, int8 on TFLM", ".4f"),
+    "loss": ("Training loss", ".4f"),
+    "val_loss": ("Validation loss", ".4f"),
+    "small_val_loss": ("Validation loss, small model", ".4f"),
+    "keras_bytes": ("model.keras", ",d"),
+    "float_bytes": ("model_no_quant.tflite", ",d"),
+    "int8_bytes": ("model.tflite", ",d"),
+    "flash_bytes": ("Flash", ",d"),
+    "ram_bytes": ("RAM, stack included", ",d"),
+    "instructions": ("Instructions per inference", ",.0f"),
+    "equal_answers": ("Answers equal to TFLM's", ",d"),
+}
+
+
+def measure(without=()):
+    """The METRICS that can be computed from what is in models/ and of the firmware's image.
+
+    without: names of notebooks whose artifacts do not count, such as those that failed.
+    Returns {name: number or bool}; what is missing or damaged is left out.
+    """
+    counted = {path for path, by in paths.MADE_BY.items() if by not in without and path.is_file()}
+    found = {}
+    for part in (_losses, _errors, _sizes, _budget):
+        try:
+            found |= part(counted)
+        except (WorkshopError, OSError, KeyError, IndexError, TypeError):
+            continue  # A damaged artifact; the notebook that reads it says so.
+    return {name: found[name] for name in METRICS if found.get(name) is not None}
+
+
+def _losses(counted):
+    """The last epoch's."""
+    found = {}
+    for path, prefix, names in (
+        (paths.MODEL_TF, "", ("loss", "val_loss")),
+        (paths.SMALL_MODEL_TF, "small_", ("val_loss",)),
+    ):
+        if path in counted:
+            history = read_json(path.with_suffix(".history.json"))
+            found |= {prefix + name: history[name][-1] for name in names if history.get(name)}
+    return found
+
+
+def _errors(counted):
+    """On the test set. Converged is what comes near enough to the noise."""
+    if paths.DATASET not in counted:
+        return {}
+    import numpy as np
+
+    from workshop_utils import data, inference
+
+    dataset = data.load()
+    x, y = dataset.x_test, dataset.y_test
+    found = {"noise_floor": float(np.mean((y - np.sin(x)) ** 2))}
+    if paths.MODEL_NO_QUANT_TFLITE in counted:
+        model = paths.MODEL_NO_QUANT_TFLITE.read_bytes()
+        found["test_mse_float"] = inference.evaluate(model, x, y)
+    if paths.MODEL_TFLITE in counted:
+        model = paths.MODEL_TFLITE.read_bytes()
+        found["test_mse_int8"] = inference.evaluate(model, x, y)
+        if inference.tflm_problem() is None:
+            found["test_mse_tflm"] = inference.evaluate(model, x, y, runtime="tflm")
+    errors = [value for name, value in found.items() if name.startswith("test_")]
+    if errors:
+        found["converged"] = max(errors) <= found["noise_floor"] + CONVERGED
+    return found
+
+
+def _sizes(counted):
+    files = {
+        "keras_bytes": paths.MODEL_TF,
+        "float_bytes": paths.MODEL_NO_QUANT_TFLITE,
+        "int8_bytes": paths.MODEL_TFLITE,
+    }
+    return {name: path.stat().st_size for name, path in files.items() if path in counted}
+
+
+def _budget(counted):
+    """What the firmware that notebook 06 builds takes, if it has this very model in it."""
+    wave, sweep = (
+        paths.FIRMWARE_IMAGES_DIR / f"emulator-compact-zig-{name}.elf" for name in ("wave", "sweep")
+    )
+    if not {paths.MODEL_TFLITE, paths.FIRMWARE_MODEL} <= counted or not wave.is_file():
+        return {}
+    model = paths.MODEL_TFLITE.read_bytes()
+    if model not in wave.read_bytes() or model not in sweep.read_bytes():
+        return {}
+    from workshop_utils import emulator, firmware, inference
+
+    costs = firmware.costs(wave, emulator.run(wave))
+    found = {
+        "flash_bytes": costs["flash"],
+        "ram_bytes": costs["ram"],
+        "instructions": costs["instructions"],
+    }
+    if inference.tflm_problem() is None:
+        found["equal_answers"] = firmware.equal_answers(sweep, model, "tflm")
+    return found
+
+
+def written(name, value):
+    """A metric's value as a person writes it, text; '-' for None."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return format(value, METRICS[name][1]) if name in METRICS else str(value)

@@ -1,0 +1,131 @@
+"""What a run of the course leaves behind for machines: run.json, beside the executed notebooks.
+
+    schema      1; it grows when a name below changes its meaning
+    kind        "run"
+    started     date and time, UTC, as in 2026-03-01T14:05:09Z
+    seconds     how long it took
+    finished    false while it runs, and for ever if it was ended from outside
+    failure     the sentence that it ended with; null if all went well
+    parameters  {notebook: {name: value}}, as they were used
+    machine     what `machine.describe` returns
+    versions    {package: version or null}
+    notebooks   a list of {name, status, seconds}; status is "ok", "failed", "up to date" (a former
+                run's result was kept) or "not run"
+    metrics     {name of METRICS: value}, those that could be had
+
+The metrics are computed from the artifacts in models/ and from the firmware's image, not read off
+the notebooks, and without TensorFlow.
+"""
+
+import json
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+from workshop_utils import files, machine, paths
+from workshop_utils.errors import WorkshopError
+from workshop_utils.running import metrics, notebooks
+
+RECORD = "run.json"
+
+
+class Record:
+    """run.json, written anew after each notebook, so that a run that was killed has one too.
+
+    It is not touched before a notebook really runs: when all are up to date, the record of the
+    run that made them stays.
+    """
+
+    def __init__(self, folder, selected, values):
+        """folder: of the run. selected: paths of its notebooks. values: parameters chosen."""
+        self.path = Path(folder) / RECORD
+        self._started = time.monotonic()
+        self.content = {
+            "schema": 1,
+            "kind": "run",
+            "started": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "seconds": 0.0,
+            "finished": False,
+            "failure": None,
+            "parameters": {
+                path.stem: {
+                    name: values.get(name, default)
+                    for name, default in notebooks.parameters(path).items()
+                }
+                for path in selected
+            },
+            "machine": machine.describe(),
+            "versions": machine.versions(),
+            "notebooks": [
+                {"name": path.stem, "status": "not run", "seconds": 0.0} for path in selected
+            ],
+            "metrics": {},
+        }
+        self.has_begun = False
+
+    def begin(self):
+        """A notebook is about to run."""
+        self.has_begun = True
+        self._write()
+
+    def keep(self, notebook):
+        """One notebook's former result is up to date."""
+        self._note(notebook, "up to date", 0.0)
+
+    def add(self, notebook, status, seconds):
+        """One notebook has run: 'ok' or 'failed'."""
+        self._note(notebook, status, seconds)
+        self._write()
+
+    def _note(self, notebook, status, seconds):
+        for row in self.content["notebooks"]:
+            if row["name"] == notebook.stem:
+                row.update(status=status, seconds=round(seconds, 1))
+
+    def finish(self, failure=None):
+        """The run is at its end. failure: the sentence to end with. Computes the metrics."""
+        failed = {row["name"] for row in self.content["notebooks"] if row["status"] in _UNDONE}
+        self.content.update(finished=True, failure=failure, metrics=metrics.measure(failed))
+        self._write()
+
+    def _write(self):
+        self.content["seconds"] = round(time.monotonic() - self._started, 1)
+        files.write(self.path, json.dumps(self.content, indent=1) + "\n")
+
+
+_UNDONE = ("failed", "not run")
+
+
+def read(path):
+    """The content of a run.json, or of the one in a folder.
+
+    Raises WorkshopError if there is none, or if it is damaged.
+    """
+    path = Path(path)
+    path = path / RECORD if path.is_dir() else path
+    content = files.read_json(path)
+    if content.get("kind") != "run":
+        raise WorkshopError(f"{paths.shown(path)} is not the record of a run.")
+    for name, kind in _SHAPE.items():
+        if not isinstance(content.get(name), kind):
+            raise WorkshopError(f"{paths.shown(path)} is damaged: {name} is missing or no {kind}.")
+    for row in content["notebooks"]:
+        if not (isinstance(row, dict) and {"name", "status", "seconds"} <= set(row)):
+            raise WorkshopError(f"{paths.shown(path)} is damaged: notebooks holds {row!r}.")
+    return content
+
+
+_SHAPE = {
+    "started": str,
+    "seconds": (int, float),
+    "parameters": dict,
+    "machine": dict,
+    "versions": dict,
+    "notebooks": list,
+    "metrics": dict,
+}
+
+
+def name_of(content):
+    """A run's name for a heading: when it began."""
+    return content["started"].replace("T", " ").rstrip("Z") + " UTC"

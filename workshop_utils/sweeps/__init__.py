@@ -1,0 +1,1 @@
+"""What looks after a sweep: many runs of the course's path, one row per run."""

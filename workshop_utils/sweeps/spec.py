@@ -1,0 +1,254 @@
+"""What a sweep shall run: a file in YAML, checked, and turned into a list of runs.
+
+    mode: grid                    # every combination; or random
+    parameters:
+      SEED: {min: 1, max: 5}      # whole numbers; with step: 2, every second one
+      NEURONS: [4, 8, 16]         # these
+      NOISE: 0.1                  # always this one
+
+    mode: random                  # so many draws
+    runs: 50
+    seed: 1                       # of the draws; the same seed draws the same
+    parameters:
+      NOISE: {min: 0, max: 0.3}   # anything between; with scale: log, as often small as large
+      NEURONS: [4, 8, 16]         # one of these
+
+What is not named keeps the notebooks' own value.
+"""
+
+import itertools
+import math
+import random
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from workshop_utils import convert, data, training
+from workshop_utils.errors import WorkshopError, check_whole_number
+from workshop_utils.running import notebooks
+
+CONFIRM = 500  # more runs than that have to be confirmed
+MOST = 100_000  # and more are a mistake
+# Where the parameters come from; the quantization's is an argument of `convert.to_int8`.
+NOTEBOOKS = ("02", "04", "05")
+PER_CHANNEL = "per_channel"
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+class Plan(NamedTuple):
+    """A sweep. runs: a dict {parameter: value} each, complete. varied: the names that differ."""
+
+    runs: list
+    varied: list
+
+
+def defaults():
+    """The parameters of a run and the values that they have in the notebooks."""
+    every = notebooks.notebooks()
+    values = {}
+    for number in NOTEBOOKS:
+        values |= notebooks.parameters(every[number])
+    return values | {PER_CHANNEL: False}
+
+
+def read(path, confirmed=False):
+    """The Plan that a SPEC file describes.
+
+    confirmed: whether more than CONFIRM runs are meant. Raises WorkshopError, which names the file,
+    for one that cannot be read, and for names, types, values and numbers of runs that cannot work.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise WorkshopError(f"Cannot read {path}: {reason}.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        what = getattr(error, "problem", None) or "it cannot be understood"
+        raise WorkshopError(f"{path} is not YAML{where}: {what}.") from error
+    try:
+        return plan(content, confirmed)
+    except WorkshopError as error:
+        raise WorkshopError(f"{path.name}: {error}") from error
+
+
+def plan(content, confirmed=False):
+    """The Plan that the content of a SPEC describes, a dict. Raises WorkshopError like `read`."""
+    if not isinstance(content, dict):
+        raise WorkshopError("a sweep is described by `mode` and `parameters`; see --help.")
+    _known(content, ("mode", "parameters", "runs", "seed"), "key")
+    mode, axes = content.get("mode"), content.get("parameters")
+    if mode not in ("grid", "random"):
+        raise WorkshopError(f"mode must be grid or random, not {mode!r}.")
+    if not isinstance(axes, dict) or not axes:
+        raise WorkshopError("parameters must name at least one parameter and its values.")
+    known = defaults()
+    _known(axes, known, "parameter")
+    if mode == "grid":
+        runs = _grid(content, axes, known, confirmed)
+    else:
+        runs = _random(content, axes, known, confirmed)
+    varied = [name for name in known if len({run[name] for run in runs}) > 1]
+    return Plan(runs, varied)
+
+
+def _known(given, known, kind):
+    for name in given:
+        if name not in known:
+            close = get_close_matches(str(name).upper(), [one.upper() for one in known], n=1)
+            hint = next((one for one in known if [one.upper()] == close), None)
+            more = f"did you mean {hint}?" if hint else f"there are: {', '.join(known)}."
+            raise WorkshopError(f"there is no {kind} {name}; {more}")
+
+
+# ---- Grid and random search
+
+
+def _grid(content, axes, known, confirmed):
+    for name in ("runs", "seed"):
+        if name in content:
+            raise WorkshopError(f"{name} belongs to mode: random; a grid runs every combination.")
+    values = {name: _listed(known, name, entry) for name, entry in axes.items()}
+    _check_number(math.prod(len(some) for some in values.values()), confirmed)
+    for name, some in values.items():
+        for value in some:
+            _check_value(known, name, value)
+    every = itertools.product(*values.values())
+    return [known | dict(zip(values, combination, strict=True)) for combination in every]
+
+
+def _random(content, axes, known, confirmed):
+    check_whole_number("runs", content.get("runs"), 1, MOST)
+    _check_number(content["runs"], confirmed)
+    data.check_seed(content.get("seed", 1))
+    rng = random.Random(content.get("seed", 1))
+    draws = {name: _drawn(known, name, entry) for name, entry in axes.items()}
+    runs = {}
+    for _ in range(20 * content["runs"]):
+        drawn = {name: draw(rng) for name, draw in draws.items()}
+        runs.setdefault(tuple(drawn.values()), known | drawn)
+        if len(runs) == content["runs"]:
+            return list(runs.values())
+    raise WorkshopError(
+        f"runs is {content['runs']}, but only {len(runs)} different ones were found; "
+        "allow more values, or take mode: grid."
+    )
+
+
+def _check_number(count, confirmed):
+    if count > MOST:
+        raise WorkshopError(f"these are {count:,} runs, more than the {MOST:,} that are possible.")
+    if count > CONFIRM and not confirmed:
+        raise WorkshopError(f"these are {count:,} runs, more than {CONFIRM}; say --yes to do them.")
+
+
+# ---- The values of one parameter
+
+
+def _listed(known, name, entry):
+    """The values of a grid: a sequence without repetition."""
+    if isinstance(entry, dict):
+        low, high, step = _range(known, name, entry, "step")
+        if step is None and isinstance(known[name], float):
+            raise WorkshopError(f"{name} needs a step between min and max, in a grid.")
+        step = step or 1
+        count = math.floor((high - low) / step + 1e-9) + 1
+        if count > MOST:
+            raise WorkshopError(f"{name} has {count:,} values, more than {MOST:,}.")
+        return [_rounded(low + number * step) for number in range(count)]
+    return _choices(known, name, entry)
+
+
+def _drawn(known, name, entry):
+    """A function that draws one value with a random.Random."""
+    if not isinstance(entry, dict):
+        choices = _choices(known, name, entry)
+        for value in choices:
+            _check_value(known, name, value)
+        return lambda rng: rng.choice(choices)
+    low, high, scale = _range(known, name, entry, "scale")
+    if scale not in (None, "linear", "log"):
+        raise WorkshopError(f"{name}: scale must be linear or log, not {scale!r}.")
+    if scale == "log" and low <= 0:
+        raise WorkshopError(f"{name}: a scale of log needs a min above 0.")
+    whole = isinstance(known[name], int)
+    if scale == "log":
+        top = math.log(high + 1 if whole else high)
+
+        def draw(rng):
+            value = math.exp(rng.uniform(math.log(low), top))
+            return min(int(value), high) if whole else min(max(_rounded(value), low), high)
+
+        return draw
+    if whole:
+        return lambda rng: rng.randint(low, high)
+    return lambda rng: min(max(_rounded(rng.uniform(low, high)), low), high)
+
+
+def _choices(known, name, entry):
+    values = [
+        _typed(name, one, known[name]) for one in (entry if isinstance(entry, list) else [entry])
+    ]
+    if not values:
+        raise WorkshopError(f"{name} has an empty list of values.")
+    for value in values:
+        if values.count(value) > 1:
+            raise WorkshopError(f"{name} has the value {value} twice.")
+    return values
+
+
+def _range(known, name, entry, extra):
+    """min, max and the one extra of a range, checked; None where it is not given."""
+    if isinstance(known[name], bool):
+        raise WorkshopError(f"{name} is true or false, so give it a list, not a range.")
+    _known(entry, ("min", "max", extra), f"key of {name}")
+    if "min" not in entry or "max" not in entry:
+        raise WorkshopError(f"{name} needs both min and max.")
+    low, high = (_typed(f"{name}: {end}", entry[end], known[name]) for end in ("min", "max"))
+    for value in (low, high):
+        _check_value(known, name, value)
+    if low > high:
+        raise WorkshopError(f"{name}: min is {low}, above max, which is {high}.")
+    more = entry.get(extra)
+    if extra == "step" and more is not None:
+        more = _typed(f"{name}: step", more, known[name])
+        if not more > 0:
+            raise WorkshopError(f"{name}: step must be above 0, not {more}.")
+    return low, high, more
+
+
+def _typed(name, value, default):
+    """The value in the type of the default, or WorkshopError."""
+    wanted = type(default)
+    if wanted is float and isinstance(value, str):  # YAML takes 1e-3 for text
+        with suppress(ValueError):
+            value = float(value)
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        raise WorkshopError(f"{name} must be {_KINDS[wanted]}, not {value!r}.")
+    return value
+
+
+def _rounded(value):
+    """Six significant digits: 0.1 + 2 * 0.1 is 0.3, and a drawn value is one to write down."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def _check_value(known, name, value):
+    """Raise WorkshopError, as the notebooks would, if this value of a parameter cannot work."""
+    values = known | {name: value}
+    data.check_parameters(values["SAMPLES"], values["NOISE"], values["SEED"])
+    training.check_parameters(
+        values["EPOCHS"],
+        values["BATCH_SIZE"],
+        values["SEED"],
+        values["NEURONS"],
+        values["LAYERS"],
+    )
+    convert.check_parameters(values["REPRESENTATIVE"])
