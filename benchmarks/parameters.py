@@ -5,6 +5,7 @@
 No cell may fail. A run that does not learn has to say so and why; the lines are printed.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -48,6 +49,7 @@ def main():
     """Print each run's result."""
     from workshop_utils.running import notebooks
 
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     failures = 0
     with tempfile.TemporaryDirectory() as home:
         os.environ["WORKSHOP_HOME"] = home

@@ -8,6 +8,7 @@ picture of the cell tagged 'readme' becomes docs/result.png, the artifacts becom
 `workshop catch-up`, and the model becomes the firmware's reference model.
 """
 
+import argparse
 import base64
 import hashlib
 import os
@@ -67,6 +68,7 @@ def main():
     from workshop_utils import files
     from workshop_utils.running import notebooks
 
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["WORKSHOP_HOME"] = home
         from workshop_utils import paths
