@@ -25,7 +25,7 @@ stage() {
     if [ "${HANG:-}" = "$1" ]; then
         touch "$CALLS.hangs"
         n=0
-        while [ ! -e "$CALLS.go" ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done
+        while [ ! -e "$CALLS.go" ] && [ $n -lt 900 ]; do sleep 0.1; n=$((n + 1)); done
     fi
     if [ "${FAIL:-}" = "$1" ]; then cat "$CALLS.message"; exit "${FAIL_CODE:-1}"; fi
 }
@@ -142,7 +142,7 @@ class Course:
 
 
 def finish(process):
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return subprocess.CompletedProcess([], process.returncode, out, err)
 
 

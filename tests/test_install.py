@@ -25,7 +25,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-STAMP = ".venv/.workshop-set-up"
 
 
 def one_sentence(result):
@@ -113,7 +112,7 @@ def test_a_moved_project_rebuilds_and_a_link_to_it_does_not(ready):
 def test_a_damaged_environment_is_made_anew(ready, harm):
     python = ready.venv / "bin/python"
     if harm == "stamp":
-        (ready.folder / STAMP).write_text("")
+        (ready.venv / ".workshop-set-up").write_text("")
     else:
         python.unlink()
     if harm == "broken":
