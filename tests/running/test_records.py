@@ -123,7 +123,7 @@ def test_the_record_grows_with_the_run(home, tmp_path):
         ("[]", "is not a JSON object"),
         ('{"kind": "doctor"}', "is not the record of a run"),
         ('{"kind": "run"}', "is damaged: started"),
-        (json.dumps(record(notebooks=[1])), "is damaged: notebooks holds 1"),
+        (json.dumps(record(notebooks=[1])), "notebooks\\[0\\] is 1, but should be an object"),
     ],
 )
 def test_a_damaged_record_is_one_sentence(tmp_path, content, words):

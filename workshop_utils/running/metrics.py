@@ -1,10 +1,15 @@
 """What a run's artifacts and its firmware's image measure: errors, sizes, the chip's budget."""
 
+from collections.abc import Collection
+from pathlib import Path
+
 from workshop_utils import paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.files import read_json
 
 CONVERGED = 0.01  # the most that a model's error may exceed the noise by
+
+Metrics = dict[str, float | bool]
 
 # What each metric is called and how it is written. Errors are mean squared errors.
 METRICS = {
@@ -16,24 +21,24 @@ METRICS = {
     "loss": ("Training loss", ".4f"),
     "val_loss": ("Validation loss", ".4f"),
     "small_val_loss": ("Validation loss, small model", ".4f"),
-    "keras_bytes": ("model.keras", ",d"),
-    "float_bytes": ("model_no_quant.tflite", ",d"),
-    "int8_bytes": ("model.tflite", ",d"),
-    "flash_bytes": ("Flash", ",d"),
-    "ram_bytes": ("RAM, stack included", ",d"),
+    "keras_bytes": ("model.keras", ",.0f"),
+    "float_bytes": ("model_no_quant.tflite", ",.0f"),
+    "int8_bytes": ("model.tflite", ",.0f"),
+    "flash_bytes": ("Flash", ",.0f"),
+    "ram_bytes": ("RAM, stack included", ",.0f"),
     "instructions": ("Instructions per inference", ",.0f"),
-    "equal_answers": ("Answers equal to TFLM's", ",d"),
+    "equal_answers": ("Answers equal to TFLM's", ",.0f"),
 }
 
 
-def measure(without=()):
+def measure(without: Collection[str] = ()) -> Metrics:
     """The METRICS that can be computed from what is in models/ and of the firmware's image.
 
     without: names of notebooks whose artifacts do not count, such as those that failed.
     Returns {name: number or bool}; what is missing or damaged is left out.
     """
     counted = {path for path, by in paths.MADE_BY.items() if by not in without and path.is_file()}
-    found = {}
+    found: Metrics = {}
     for part in (_losses, _errors, _sizes, _budget):
         try:
             found |= part(counted)
@@ -42,9 +47,9 @@ def measure(without=()):
     return {name: found[name] for name in METRICS if found.get(name) is not None}
 
 
-def _losses(counted):
+def _losses(counted: set[Path]) -> Metrics:
     """The last epoch's."""
-    found = {}
+    found: Metrics = {}
     for path, prefix, names in (
         (paths.MODEL_TF, "", ("loss", "val_loss")),
         (paths.SMALL_MODEL_TF, "small_", ("val_loss",)),
@@ -55,7 +60,7 @@ def _losses(counted):
     return found
 
 
-def _errors(counted):
+def _errors(counted: set[Path]) -> Metrics:
     """On the test set. Converged is what comes near enough to the noise."""
     if paths.DATASET not in counted:
         return {}
@@ -80,7 +85,7 @@ def _errors(counted):
     return found
 
 
-def _sizes(counted):
+def _sizes(counted: set[Path]) -> Metrics:
     files = {
         "keras_bytes": paths.MODEL_TF,
         "float_bytes": paths.MODEL_NO_QUANT_TFLITE,
@@ -89,7 +94,7 @@ def _sizes(counted):
     return {name: path.stat().st_size for name, path in files.items() if path in counted}
 
 
-def _budget(counted):
+def _budget(counted: set[Path]) -> Metrics:
     """What the firmware that notebook 06 builds takes, if it has this very model in it."""
     wave, sweep = (
         paths.FIRMWARE_IMAGES_DIR / f"emulator-compact-zig-{name}.elf" for name in ("wave", "sweep")
@@ -112,8 +117,8 @@ def _budget(counted):
     return found
 
 
-def written(name, value):
-    """A metric's value as a person writes it, text; '-' for None."""
+def format_metric(name: str, value: float | bool | None) -> str:
+    """A metric's value as a person writes it; '-' for None."""
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -23,10 +23,10 @@ from pathlib import Path
 
 from workshop_utils import files, training
 from workshop_utils.errors import MissingArtifact, WorkshopError, check_whole_number
+from workshop_utils.sweeps.limits import MAX_WORKERS
 
 PLAN, TABLE, RUNS, WORKERS = "sweep.json", "results.csv", "runs", ".workers"
 ATTEMPTS = 3
-MAX_WORKERS = 64  # on one machine
 # TensorFlow keeps some 15 MB of each run, whatever is cleared: a fresh process gives them back.
 RUNS_A_WORKER = 50
 PATIENCE = 60  # seconds to wait for a scheduler or for a first worker

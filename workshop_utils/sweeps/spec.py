@@ -27,9 +27,8 @@ from typing import NamedTuple
 from workshop_utils import convert, data, training
 from workshop_utils.errors import WorkshopError, check_whole_number
 from workshop_utils.running import notebooks
+from workshop_utils.sweeps.limits import CONFIRM, MOST
 
-CONFIRM = 500  # more runs than that have to be confirmed
-MOST = 100_000  # and more are a mistake
 # Where the parameters come from; the quantization's is an argument of `convert.to_int8`.
 NOTEBOOKS = ("02", "04", "05")
 PER_CHANNEL = "per_channel"
