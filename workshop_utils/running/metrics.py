@@ -81,8 +81,13 @@ def _errors(counted: set[Path]) -> Metrics:
             found["test_mse_tflm"] = inference.evaluate(model, x, y, runtime="tflm")
     errors = [value for name, value in found.items() if name.startswith("test_")]
     if errors:
-        found["converged"] = max(errors) <= found["noise_floor"] + CONVERGED
+        found["converged"] = has_converged(errors, found["noise_floor"])
     return found
+
+
+def has_converged(errors: Collection[float], noise_floor: float) -> bool:
+    """Whether the worst of a model's errors, in all its forms, is near enough to the noise."""
+    return max(errors) <= noise_floor + CONVERGED
 
 
 def _sizes(counted: set[Path]) -> Metrics:

@@ -192,11 +192,16 @@ def compare(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Rows]:
         differing = [row for row in rows if row[1] != row[2]]
         equal = [row for row in rows if row[1] == row[2]]
         if title in ("Versions", "Machine"):
-            which = f"{len(equal)} others" if differing else f"all {len(equal)}"
-            commit = [row for row in equal if row[0] == "commit"]
-            equal = [*commit, (f"{which} are equal", "", "")] if equal else []
+            equal = _in_short(equal, bool(differing))
         sections[title] = differing + equal
     return sections
+
+
+def _in_short(equal: Rows, others: bool) -> Rows:
+    """How many rows are equal, in place of them; others: whether there are some that differ."""
+    commit = [row for row in equal if row[0] == "commit"]
+    which = f"{len(equal)} others" if others else f"all {len(equal)}"
+    return [*commit, (f"{which} are equal", "", "")] if equal else []
 
 
 def _pairs(one: Mapping[str, Any], other: Mapping[str, Any]) -> Rows:
