@@ -167,7 +167,7 @@ def good_enough(answer: Any, configurations: "pd.DataFrame") -> str:
         return NOT_YET + "some of these rows have a larger error. Look at their column sine_error."
     if not wanted.index.isin(answer.index).all():
         return NOT_YET + "there are other rows of at_course_noise whose error is small enough."
-    quickest = wanted.loc[wanted["instructions"].idxmin()]
+    quickest = wanted.sort_values("instructions", kind="stable").iloc[0]
     shape = f"{quickest['LAYERS']:.0f} × {quickest['NEURONS']:.0f}"
     return RIGHT + f"of {len(wanted)} that are good enough, {shape} neurons are the quickest."
 

@@ -194,11 +194,11 @@ def flash(board: str, drive: Path | None, program: str, **choices: Any) -> None:
     from workshop_utils import firmware
     from workshop_utils.device import flash as flashing
 
-    board = boards.find_real(board)
+    plugged = boards.find_real(board)
     # Before it takes time to compile.
-    drive = flashing.confirm(drive, board) if drive else flashing.find(board)
-    image = firmware.build(board=board.name, **choices)
-    echo(flashing.flash(image.file(program), board, drive))
+    drive = flashing.confirm(drive, plugged) if drive else flashing.find(plugged)
+    image = firmware.build(board=plugged.name, **choices)
+    echo(flashing.flash(image.file(program), plugged, drive))
 
 
 def _is_live() -> bool:
@@ -229,7 +229,7 @@ def monitor(
     from workshop_utils import firmware
     from workshop_utils.device import monitor as monitoring
 
-    board = boards.find_real(board)
+    plugged = boards.find_real(board)
     content = firmware.model_bytes(model) if check else None
     if check and not (cycles or seconds):
         cycles = 1
@@ -239,8 +239,8 @@ def monitor(
         echo(monitoring.picture(columns, row) if live and row else line)
 
     record = monitoring.Record()
-    with monitoring.connection(board, port) as opened, suppress(KeyboardInterrupt):
-        monitoring.read(opened, board, show, cycles or 0, seconds or 0, record=record)
+    with monitoring.connection(plugged, port) as opened, suppress(KeyboardInterrupt):
+        monitoring.read(opened, plugged, show, cycles or 0, seconds or 0, record=record)
     if record.skipped:
         echo(f"{record.skipped:,} lines made no sense and were skipped", err=True)
     if check:

@@ -80,7 +80,7 @@ def _attendee(name: str, found: list[dict[str, Any]]) -> Attendee:
     """What the records of one person say together: their latest run, then the doctor."""
     runs = [record for record in found if record["kind"] == "run"]
     doctors = [record for record in found if record["kind"] == "doctor"]
-    latest = max(runs, key=lambda run: run["started"], default={"notebooks": []})
+    latest: dict[str, Any] = max(runs, key=lambda run: run["started"], default={"notebooks": []})
     reached = {row["name"]: _OF_RUN.get(row["status"], OPEN) for row in latest["notebooks"]}
     for doctor in doctors:
         reached |= dict.fromkeys(doctor["done"], DONE)

@@ -12,6 +12,9 @@ from workshop_utils.upstream import import_nbformat
 
 REPORT = "report.html"
 
+# What nbformat raises, too, for a file that is no notebook.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+
 
 def render(
     executed: Sequence[Path],
@@ -96,13 +99,14 @@ def _content(path: Path) -> list[Any]:
     try:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
-    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
+    except (nbformat.ValidationError, *_UNREADABLE) as error:
         raise WorkshopError(f"{paths.shown(path)} is damaged: it is no notebook.") from error
     for cell in without_widgets(notebook).cells:
         tags = cell.metadata.get("tags", [])
         cell.metadata = {"tags": ["solution"] if "solution" in tags else []}
         for output in cell.get("outputs", []):
-            output.pop("metadata", None)
+            if "metadata" in output:
+                output.metadata = {}
     return notebook.cells
 
 
