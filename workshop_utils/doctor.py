@@ -35,6 +35,7 @@ from pathlib import Path
 
 from workshop_utils import machine, paths
 from workshop_utils.errors import WorkshopError
+from workshop_utils.terminal import printable
 
 PYTHONS = ((3, 10), (3, 13))  # the oldest and the newest; pyproject.toml says the same
 DISK_BYTES = 300_000_000  # models, executed notebooks, and the firmware with the compiler's cache
@@ -137,6 +138,7 @@ def text(check, paint=str):
 
     paint: called with the mark, 'ok  ', 'note' or 'MEND', and returns it, coloured or not.
     """
+    check = printable(check)
     width = max(len(name) for name, *_ in _CHECKS)
     line = f"{paint(f'{mark(check):<4}')}  {check['name']:<{width}}  {check['found']}"
     if check["advice"] and not check["ok"]:

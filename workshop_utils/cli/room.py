@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from workshop_utils.cli.base import echo
-from workshop_utils.terminal import printable
 
 
 @click.command()
@@ -23,7 +22,7 @@ def doctor(as_json: bool, deep: bool) -> None:
         return click.style(mark, fg={"ok": "green", "MEND": "red"}.get(mark.strip(), "yellow"))
 
     def say(check: dict[str, Any]) -> None:
-        click.echo(doctoring.text(printable(check), paint))  # not by echo: the paint has to stay
+        click.echo(doctoring.text(check, paint))  # not by `echo`: the paint has to stay
 
     found = doctoring.examine(deep, None if as_json else say)
     echo(json.dumps(found, indent=1) if as_json else f"\n{doctoring.verdict(found)}")

@@ -31,13 +31,8 @@ _UNITS = {"flash_bytes": " bytes", "ram_bytes": " bytes", "equal_answers": " of 
 
 
 def render(template: str, **values: Any) -> str:
-    """A page, or a part of one, from a template in a file; all values are escaped.
-
-    template: name of a file in TEMPLATES. Returns Markup: other templates do not escape it again.
-    """
-    from markupsafe import Markup
-
-    return Markup(_environment().get_template(template).render(**values).strip())
+    """A page, or a part of one, from a template in a file (in TEMPLATES); values are escaped."""
+    return _environment().get_template(template).render(**values).strip()
 
 
 @cache
