@@ -7,10 +7,13 @@ ours were measured once, outside of this project, as the last lines say.
 """
 
 import argparse
-import os
 import shutil
 import tempfile
 from pathlib import Path
+
+from workshop_utils import emulator, firmware
+from workshop_utils.device.chips import CHIPS
+from workshop_utils.paths import Home
 
 COLUMNS = (
     "board",
@@ -30,18 +33,16 @@ NOTE = """\
 Flash and RAM in bytes; RAM is static data, arena and stack. Instructions per inference, the median
 of all 256 inputs: of the raw int8 step (engine::Invoke), and from radians to value
 (engine::Predict). Our flash includes application and start-up, TFLM's does not. The boards'
-images run in Unicorn, with the registers that workshop_utils/chips.py plays: microbit-v1 and pico
-on a Cortex-M0, which has neither FPU nor DSP instructions, the others on a Cortex-M4F.
+images run in Unicorn, with the registers that workshop_utils/device/chips.py plays: microbit-v1
+and pico on a Cortex-M0, which has neither FPU nor DSP instructions, the others on a Cortex-M4F.
 TFLM: reference kernels at commit 90b983c2b, error texts stripped, GCC 12.2, an arena of 2 kB, run
 in QEMU's mps2-an386; rounded."""
 
 
-def measure(board, toolchain, optimize, model):
+def measure(board, toolchain, optimize, model, home):
     """One row of the table for the compact engine."""
-    from workshop_utils import emulator, firmware
-
     image = firmware.build(
-        board=board, toolchain=toolchain, optimize=optimize, model=model, cycles=2
+        board=board, toolchain=toolchain, optimize=optimize, model=model, cycles=2, home=home
     )
     wave, sweep = (emulator.run(elf, board=board) for elf in (image.wave, image.sweep))
     costs = firmware.costs(image.wave, wave)
@@ -62,13 +63,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="a .tflite file")
     options = parser.parse_args()
-    from workshop_utils.device.chips import CHIPS
-
     with tempfile.TemporaryDirectory() as home:
-        os.environ["WORKSHOP_HOME"] = home
         toolchains = ["zig"] + ["gcc"] * bool(shutil.which("arm-none-eabi-gcc"))
         rows = [
-            measure(board, toolchain, optimize, options.model)
+            measure(board, toolchain, optimize, options.model, Home(Path(home)))
             for board in CHIPS
             for toolchain in toolchains
             for optimize in (("-O2", "-Os") if board == "emulator" else ("-O2",))

@@ -11,6 +11,7 @@ import pytest
 import qemu
 from hypothesis import given
 from hypothesis import strategies as st
+from single_steps import count_by_single_steps
 
 from workshop_utils import emulator
 from workshop_utils.device import console, elf
@@ -281,7 +282,7 @@ def test_ticks_come_and_floats_are_computed(program, name):
 @pytest.mark.parametrize("name", ["ends", "ticks", "uses_fpu", "stops"])
 def test_qemu_prints_the_same(program, name):
     image = program(name)
-    machine = emulator._Machine(elf.Elf(image))
+    machine = emulator.Machine(elf.Elf(image))
     machine.run()
     assert qemu.run(image) == machine.console
 
@@ -292,45 +293,6 @@ def test_the_stack_is_measured(program):
 
 
 # ---- Counting
-
-
-def it_block(core, address):
-    """Addresses of the instructions that the IT instruction at `address` makes conditional."""
-    word = int.from_bytes(core.mem_read(address, 2), "little")
-    if word >> 8 != 0xBF or not word & 15:
-        return []
-    addresses, position = [], address + 2
-    for _ in range(4 - ((word & -word).bit_length() - 1)):  # the lowest 1 of the mask ends it
-        addresses.append(position)
-        wide = core.mem_read(position + 1, 1)[0] >= 0xE8
-        position += 4 if wide else 2
-    return addresses
-
-
-def count_by_single_steps(image):
-    """What `emulator.run` counts, by looking at every instruction that is executed.
-
-    Unicorn does not report instructions whose condition fails; they are fetched and take their
-    cycle nonetheless, so each IT instruction counts for those after it.
-    """
-    machine = emulator._Machine(elf.Elf(image))
-    entry = min(machine.image.functions("6engine7Predict"))
-    counts, back, conditional = [], [None], set()
-
-    def step(core, address, size, data):
-        if address == back[0]:
-            back[0] = None
-        if address == entry and back[0] is None:
-            back[0] = core.reg_read(machine._arm.UC_ARM_REG_LR) & ~1
-            counts.append(0)
-        if back[0] is not None:
-            block = it_block(core, address)
-            conditional.update(block)
-            counts[-1] += len(block) + (address not in conditional)
-
-    machine.core.hook_add(machine._unicorn.UC_HOOK_CODE, step)
-    machine.run()
-    return counts
 
 
 def test_counting_by_blocks_is_counting_instructions(program):

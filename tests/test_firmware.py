@@ -14,6 +14,7 @@ import qemu
 import tflite_factory
 from click.testing import CliRunner
 from elftools.elf.elffile import ELFFile
+from single_steps import count_by_single_steps
 
 from workshop_utils import c_source, emulator, firmware, inference, paths
 from workshop_utils.cli import main
@@ -21,14 +22,6 @@ from workshop_utils.device import boards, compiling, console
 from workshop_utils.errors import WorkshopError
 
 WORKSHOP = [sys.executable, "-m", "workshop_utils.cli"]
-
-
-def use_home(patch, home):
-    """Let the firmware's files live in `home`, where notebook 06 has not written a model yet."""
-    patch.setattr(paths, "HOME", home)
-    patch.setattr(paths, "FIRMWARE_MODEL", home / "firmware" / "model" / "model.cc")
-    patch.setattr(paths, "FIRMWARE_BUILD_DIR", home / "firmware" / "build")
-    patch.setattr(paths, "FIRMWARE_IMAGES_DIR", home / "firmware" / "images")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +32,7 @@ def shared_home(home_with_cache):
 
 @pytest.fixture
 def home(shared_home, monkeypatch):
-    use_home(monkeypatch, shared_home)
+    monkeypatch.setenv("WORKSHOP_HOME", str(shared_home))
     yield shared_home
     (shared_home / "firmware" / "model" / "model.cc").unlink(missing_ok=True)
 
@@ -47,7 +40,7 @@ def home(shared_home, monkeypatch):
 @pytest.fixture
 def fresh_home(home_with_cache, tmp_path, monkeypatch):
     """A home of the test's own; it takes over what Zig has compiled for others."""
-    use_home(monkeypatch, home_with_cache(tmp_path))
+    monkeypatch.setenv("WORKSHOP_HOME", str(home_with_cache(tmp_path)))
     return tmp_path
 
 
@@ -130,8 +123,6 @@ def test_the_led_register_and_the_instruction_counts_match_the_lines(home):
 
 
 def test_counting_real_firmware_by_blocks_is_counting_instructions(home):
-    from test_emulator import count_by_single_steps
-
     image = firmware.build(inferences_per_cycle=20, cycles=1).wave
     assert emulator.run(image).instructions == count_by_single_steps(image)
 
@@ -210,7 +201,7 @@ def test_a_build_stays_in_its_folders(fresh_home):
 
 
 def test_a_folder_with_a_space_and_settings_for_something_else(fresh_home, monkeypatch):
-    use_home(monkeypatch, fresh_home / "my course")
+    monkeypatch.setenv("WORKSHOP_HOME", str(fresh_home / "my course"))
     for name in ("CXXFLAGS", "LDFLAGS", "CXX", "CMAKE_GENERATOR"):
         monkeypatch.setenv(name, "-no-such-thing")
     monkeypatch.delenv("HOME", raising=False)
@@ -322,7 +313,7 @@ def broken_sources(fresh_home, monkeypatch):
     return image
 
 
-def test_a_compile_error_names_the_line_and_the_log_and_keeps_the_image(broken_sources):
+def test_a_compile_error_names_the_line_and_the_log_and_keeps_the_image(fresh_home, broken_sources):
     former = broken_sources.wave.read_bytes()
     with pytest.raises(WorkshopError) as caught:
         firmware.build()
@@ -330,7 +321,7 @@ def test_a_compile_error_names_the_line_and_the_log_and_keeps_the_image(broken_s
     assert "wave.cc:" in sentence and "'a_mistake'" in sentence and "\n" not in sentence
     log = "firmware/build/emulator-compact-zig/build.log"
     assert sentence.endswith(f"The whole log is {log}.")
-    assert "'b_mistake'" in (paths.HOME / log).read_text()
+    assert "'b_mistake'" in (fresh_home / log).read_text()
     assert broken_sources.wave.read_bytes() == former
 
 
@@ -390,7 +381,7 @@ def test_explain(said, part):
 
 
 def test_a_build_folder_that_cannot_be_made(tmp_path, monkeypatch):
-    use_home(monkeypatch, tmp_path)
+    monkeypatch.setenv("WORKSHOP_HOME", str(tmp_path))
     (tmp_path / "firmware").write_text("a file where a folder should be")
     with pytest.raises(WorkshopError, match=r"^Cannot build in firmware/build/.*an image built"):
         firmware.build()

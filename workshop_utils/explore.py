@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workshop_utils import data, plots
-from workshop_utils.errors import check_whole_number
+from workshop_utils.errors import require_int
 
 if TYPE_CHECKING:
     from ipywidgets import VBox
@@ -31,7 +31,7 @@ class Network:
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, neurons: int, seed: int) -> None:
-        check_whole_number("neurons", neurons, 2, MAX_NEURONS)
+        require_int("neurons", neurons, 2, MAX_NEURONS)
         rng = np.random.default_rng(seed)
         limit = np.sqrt(6 / (1 + neurons))  # Glorot and Bengio's, as Keras draws them
         self.weights = rng.uniform(-limit, limit, neurons)
@@ -83,7 +83,7 @@ def picture(noise: float = 0.1, neurons: int = 16, seed: int = 1) -> "Axes":
     network = Network(dataset.x_train, dataset.y_train, neurons, seed)
     wave = np.linspace(0, 2 * np.pi, 400)
     errors = [
-        np.mean((predict(dataset.x_test) - dataset.y_test) ** 2)
+        float(np.mean((predict(dataset.x_test) - dataset.y_test) ** 2))
         for predict in (np.sin, network.predict, network.predict_int8)
     ]
     axes = plots.plot_predictions(

@@ -1,8 +1,8 @@
 """Build the firmware with a model in it, and see what it takes. Introduced in notebook 06.
 
 CMake and Ninja drive the compiler; all three come as Python packages, and so nothing else has to
-be installed. What is built stays in `paths.FIRMWARE_BUILD_DIR`; an image takes its place in
-`paths.FIRMWARE_IMAGES_DIR` when all of it is done.
+be installed. What is built stays in the home's `firmware_build_dir`; an image takes its place in
+`firmware_images_dir` when all of it is done.
 """
 
 import shutil
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workshop_utils import c_source, files, paths
-from workshop_utils.device import boards, compiling, console, images, preflight
+from workshop_utils.device import boards, compiling, console, images, preflight, processes
 from workshop_utils.device.elf import Elf
-from workshop_utils.errors import WorkshopError, check_whole_number
+from workshop_utils.errors import WorkshopError, require_int
 
-PROGRAMS = ("wave", "sweep")
+PROGRAMS = compiling.PROGRAMS
 
 # The image's sections, and what the course calls them. Flash also holds what .data begins with.
 FLASH_SECTIONS = {
@@ -53,8 +53,8 @@ _BUSY_TIMEOUT = 300  # seconds
 
 def check_parameters(inferences_per_cycle, cycles):
     """Raise WorkshopError, naming the parameter, unless notebook 06 can show such a run."""
-    check_whole_number("INFERENCES_PER_CYCLE", inferences_per_cycle, 1, 1000)
-    check_whole_number("CYCLES", cycles, 1, 10)
+    require_int("INFERENCES_PER_CYCLE", inferences_per_cycle, 1, 1000)
+    require_int("CYCLES", cycles, 1, 10)
 
 
 def build(
@@ -75,41 +75,42 @@ def build(
     takes what notebook 06 wrote, or else the model that comes with the project. cycles: turns of
     the sine; 0 runs for ever, and so does None on a real board. Elsewhere None is 2. sources:
     folder of another copy of the firmware. Its model/model.cc is compiled as it stands; its images
-    are named after the folder and leave the others alone. home: the folder to build in; None takes
-    WORKSHOP_HOME's. Two builds at a time in one folder wait for one another.
+    are named after the folder and leave the others alone. home: where to build; None takes
+    WORKSHOP_HOME. Two builds at a time in one folder wait for one another.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
+    home = home or paths.home()
     toolchain = toolchain or "zig"
     preset = compiling.preset(board, engine, toolchain, optimize)
-    if cycles is None:
-        cycles = 0 if board in boards.REAL else 2
-    if inferences_per_cycle < 1 or cycles < 0:
+    if inferences_per_cycle < 1 or (cycles is not None and cycles < 0):
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
     tools = compiling.programs(toolchain)
     tflm_root = compiling.tflm_root() if engine == "tflm" else None
     name = f"{board}-{engine}-{toolchain}"
     if sources is not None:
         name = f"{Path(sources).name}-{name}"
-    folder = paths.under(home, paths.FIRMWARE_BUILD_DIR) / name
+    folder = home.firmware_build_dir / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise compiling.cannot_build(folder, error) from error
     with files.locked(folder / ".lock", _BUSY.format(folder), _BUSY_TIMEOUT):
         if sources is None:
-            content = model_bytes(model)
-            source = _model_source(model, content, folder, board, engine)
+            content = model_bytes(model, home)
+            source = _model_source(model, content, folder, board, engine, home)
         else:
             content, source = None, Path(sources) / "model" / "model.cc"
         settings = {
+            "BOARD": boards.find(board).folder.name,
             "MODEL_CC": source.as_posix(),
             "ENGINE": engine,
             "ENGINE_FLOAT32": "ON" if content is None or _may_be_float32(content) else "OFF",
             "OPTIMIZE": optimize,
             "INFERENCES_PER_CYCLE": inferences_per_cycle,
-            "CYCLES": cycles,
             "CMAKE_MAKE_PROGRAM": tools["ninja"].as_posix(),
         }
+        if cycles is not None:  # or else the board's own, of its board.cmake
+            settings["CYCLES"] = cycles
         if "zig" in tools:
             settings["ZIG"] = tools["zig"].as_posix()
         if tflm_root:
@@ -120,8 +121,7 @@ def build(
         if content and board in boards.REAL:
             image = Elf(folder / "wave.elf")
             preflight.check_arena(content, image, boards.find(board), engine)
-        target = paths.under(home, paths.FIRMWARE_IMAGES_DIR)
-        return _put_in_place(name, folder, target, board, engine, toolchain)
+        return _put_in_place(name, folder, home.firmware_images_dir, board, engine, toolchain)
 
 
 def sizes(image):
@@ -186,37 +186,29 @@ def run_program(program, timeout=_RUN_TIMEOUT):
     timeout: seconds. Raises WorkshopError if it does not start, end or survive.
     """
     try:
-        result = subprocess.run(
-            [str(program)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout,
-        )
+        code, text = processes.run([program], timeout)
     except subprocess.TimeoutExpired as error:
         raise WorkshopError(
             f"The firmware hangs: after {timeout} seconds {Path(program).name} is not at its end."
         ) from error
     except OSError as error:
         raise WorkshopError(f"Cannot run {program}: {error.strerror or error}.") from error
-    text = result.stdout.decode("utf-8", errors="replace")
-    if result.returncode < 0 or (result.returncode and "# " not in text):
-        raise WorkshopError(
-            f"The firmware crashed: {Path(program).name} ended with code {result.returncode}."
-        )
+    if code < 0 or (code and "# " not in text):
+        raise WorkshopError(f"The firmware crashed: {Path(program).name} ended with code {code}.")
     return text
 
 
 # ---- What a build needs
 
 
-def model_bytes(model=None):
+def model_bytes(model=None, home=None):
     """The model that a build takes (flatbuffer, bytes).
 
-    model: path of a .tflite file; None as for `build`. Raises WorkshopError if it cannot be read.
+    model: path of a .tflite file; None, and home, as for `build`. Raises WorkshopError if it cannot
+    be read.
     """
     if model is None:
-        return c_source.read(_written_source())
+        return c_source.read(_written_source(home or paths.home()))
     try:
         return Path(model).read_bytes()
     except OSError as error:
@@ -224,13 +216,13 @@ def model_bytes(model=None):
         raise WorkshopError(f"Cannot read the model {model}: {reason}.") from error
 
 
-def _written_source():
+def _written_source(home):
     """The model.cc that notebook 06 wrote, or else the project's own."""
-    written = paths.FIRMWARE_MODEL.is_file()
-    return paths.FIRMWARE_MODEL if written else paths.FIRMWARE_REFERENCE_MODEL
+    written = home.firmware_model
+    return written if written.is_file() else paths.FIRMWARE_REFERENCE_MODEL
 
 
-def _model_source(model, content, folder, board, engine):
+def _model_source(model, content, folder, board, engine, home):
     """The path of the model.cc to compile, made from `model` if that is given.
 
     content: what `model_bytes` says of it.
@@ -238,7 +230,7 @@ def _model_source(model, content, folder, board, engine):
     The board would say too that it cannot run a model, but only once it has it.
     """
     if model is None:
-        source = _written_source()
+        source = _written_source(home)
         text = source.read_text(encoding="utf-8", errors="replace")
     else:
         source, text = folder / "model.cc", c_source.to_c_source(content)

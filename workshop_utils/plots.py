@@ -198,7 +198,7 @@ def animate_led(brightness: ArrayLike, seconds: float = 2.0) -> "SVG":
         f'<animate attributeName="opacity" values="{opacity}" dur="{seconds}s" '
         'repeatCount="indefinite"/>'
     )
-    return SVG(  # type: ignore[no-untyped-call]
+    return SVG(
         '<svg xmlns="http://www.w3.org/2000/svg" width="180" height="120" viewBox="0 0 180 120">'
         '<rect width="180" height="120" rx="8" fill="#20303c"/>'
         f'<circle cx="90" cy="60" r="44" fill="{ORANGE}" opacity="0.35">{animation}</circle>'

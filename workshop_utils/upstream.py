@@ -5,8 +5,39 @@ release. tests/test_upstream.py has a test for each: it fails when the work-arou
 needed, or no longer works. Nothing is imported here before it is asked for.
 """
 
+import functools
+import importlib
 import sys
 from types import ModuleType
+from typing import Any
+
+from workshop_utils.errors import WorkshopError
+
+
+@functools.cache
+def tflite_schema() -> ModuleType:
+    """The classes that flatc made of TensorFlow Lite's schema: ai_edge_litert 2.3.0.
+
+    The package keeps them for its own tools. They trust what they read: see device.tflite.
+    Raises WorkshopError if the package is missing.
+    """
+    try:
+        from ai_edge_litert import schema_py_generated
+    except ImportError as error:
+        raise WorkshopError(
+            "Reading a model takes the Python package ai-edge-litert, which is missing; run "
+            "./install.sh."
+        ) from error
+    schema: ModuleType = schema_py_generated
+    return schema
+
+
+def quantize_dense_layers(converter: Any, per_channel: bool) -> None:
+    """Choose how a tf.lite.TFLiteConverter quantizes Dense layers: tensorflow 2.21.0.
+
+    per_channel: one weight scale per neuron instead of one per layer. There is no public option.
+    """
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_channel
 
 
 def import_jsonschema() -> ModuleType:
@@ -21,17 +52,43 @@ def import_jsonschema() -> ModuleType:
         # For the time being an import of it fails, which jsonschema expects.
         sys.modules[unwanted] = None  # type: ignore[assignment]
         try:
-            import jsonschema
+            importlib.import_module("jsonschema")
         finally:
             del sys.modules[unwanted]
-    import jsonschema
-
-    return jsonschema
+    return importlib.import_module("jsonschema")
 
 
 def import_nbformat() -> ModuleType:
     """Import nbformat, as papermill and nbconvert are about to, in a tenth of the time."""
     import_jsonschema()
-    import nbformat
+    return importlib.import_module("nbformat")
 
-    return nbformat
+
+def kernel_manager(name: str) -> tuple[Any, list[Any]]:
+    """A kernel manager for papermill, and a list of the clients it has given: papermill 2.7.0.
+
+    papermill leaves its clients open if the kernel is not its own: whoever ends the kernel stops
+    the channels of those in the list. The manager is asynchronous: with a synchronous one papermill
+    would never notice that the kernel died.
+    """
+    from jupyter_client.manager import AsyncKernelManager
+
+    clients = []
+
+    class Manager(AsyncKernelManager):
+        """Remembers its clients."""
+
+        def client(self, **options: Any) -> Any:
+            clients.append(super().client(**options))
+            return clients[-1]
+
+    return Manager(kernel_name=name), clients
+
+
+def kernel_argument_to_execute(code: str) -> str:
+    """The argument of a kernel that makes it execute code before anybody asks: ipykernel 7.4.0.
+
+    The code runs in a namespace of its own, so that it leaves no names behind. IPython means the
+    option for configuration files; a client that sent the code would have to wait for the kernel.
+    """
+    return f"--IPKernelApp.exec_lines=exec({code!r}, {{}})"

@@ -1,4 +1,6 @@
-# Zig as C++ compiler, from the ziglang Python package: -DZIG=/path/to/zig, or found with python.
+# Zig as C++ compiler for the board's core, from the ziglang Python package: -DZIG=/path/to/zig, or
+# found with python.
+include(${CMAKE_CURRENT_LIST_DIR}/board.cmake)
 if(NOT ZIG)
   execute_process(
     COMMAND python -c "import pathlib, ziglang; print(pathlib.Path(ziglang.__file__).parent / 'zig')"
@@ -17,3 +19,10 @@ set(CMAKE_CXX_COMPILER_ID Clang)
 set(CMAKE_CXX_COMPILER_FRONTEND_VARIANT GNU)
 set(CMAKE_CXX17_STANDARD_COMPILE_OPTION -std=c++17)
 set(CMAKE_CXX_STANDARD_COMPUTED_DEFAULT 17)
+if(NOT core STREQUAL "host")
+  set(CMAKE_SYSTEM_NAME Generic)
+  set(CMAKE_SYSTEM_PROCESSOR arm)
+  set(CMAKE_CXX_FLAGS_INIT
+      "${zig_options} -fno-unwind-tables -fno-asynchronous-unwind-tables -fno-sanitize=all -g0")
+endif()
+set(FREESTANDING_LINK_OPTIONS ${zig_link_options})

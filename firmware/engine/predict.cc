@@ -1,14 +1,11 @@
 // Radians in, value out: what every engine does alike around its raw step.
 
+#include "engine/options.h"
 #include "engine/predictor.h"
 #include "runtime/nearest.h"
 
-// A build without float32 models is smaller.
-#ifndef ENGINE_FLOAT32
-#define ENGINE_FLOAT32 1
-#endif
-
 namespace engine {
+
 int8_t Quantize(float real, float scale, int32_t zero_point) {
   int32_t steps = Nearest(real / scale);
 #if defined(__thumb2__) && defined(__ARM_FEATURE_DSP)

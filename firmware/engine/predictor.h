@@ -15,21 +15,21 @@ namespace engine {
 // Why a call did not do its job. Reason() says it in words.
 enum class Status : uint8_t {
   kOk,
-  kNotInitialized,       // Init() was not called, or failed
-  kMalformedModel,       // an offset, a length or a size in the model leads outside of it
-  kUnsupportedModel,     // a whole model, but with an operator, a type or a shape not built in
-  kArenaTooSmall,        // the model needs more working memory than the board gives
-  kNotScalar,            // Predict() needs one input and one output value
-  kInputOutOfRange,      // not a finite number
+  kNotInitialized,    // Init() was not called, or failed
+  kMalformedModel,    // an offset, a length or a size in the model leads outside of it
+  kUnsupportedModel,  // a whole model, but with an operator, a type or a shape not built in
+  kArenaTooSmall,     // the model needs more working memory than the board gives
+  kNotScalar,         // Predict() needs one input and one output value
+  kInputOutOfRange,   // not a finite number
 };
 
 // What an initialized model looks like and what it takes.
 struct Info {
-  uint32_t inputs;        // values per inference that go in
-  uint32_t outputs;       // values per inference that come out
-  uint32_t arena_used;    // bytes of the arena
-  bool is_int8;           // int8 model; else float32
-  float input_scale;      // int8: real = (q - zero_point) * scale
+  uint32_t inputs;      // values per inference that go in
+  uint32_t outputs;     // values per inference that come out
+  uint32_t arena_used;  // bytes of the arena
+  bool is_int8;         // int8 model; else float32
+  float input_scale;    // int8: real = (q - zero_point) * scale
   float output_scale;
   int32_t input_zero_point;
   int32_t output_zero_point;
@@ -38,8 +38,7 @@ struct Info {
 // Takes a TensorFlow Lite flatbuffer, which stays where it is, and working memory, the arena.
 // Both must outlive the engine's use. Nothing in the model is trusted: a model that cannot be run
 // is refused, with a reason.
-Status Init(const uint8_t* model, size_t model_length, uint8_t* arena,
-            size_t arena_length);
+Status Init(const uint8_t* model, size_t model_length, uint8_t* arena, size_t arena_length);
 
 // One inference in real units: radians in, value out. For int8 models it quantizes the input
 // (round to nearest, ties to even, then clip) and dequantizes the output, as the course does in
@@ -55,7 +54,8 @@ Status InvokeFloat(const float* input, float* output);
 // What the last Init() found. Meaningful after kOk only.
 const Info& GetInfo();
 
-// What went wrong last, for a person: "operator CONV_2D is not supported". Empty after kOk.
+// Why the last call did not do its job, for a person: "unsupported operator CONV_2D". Empty after
+// kOk, whatever was before.
 const char* Reason();
 
 // Notes a reason and returns the status. For what the engines share; an app has no need of it.

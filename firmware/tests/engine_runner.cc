@@ -4,6 +4,7 @@
 //   engine_runner MODEL [ARENA_BYTES]  raw inputs from stdin, raw outputs to stdout
 //   engine_runner --predict MODEL      radians from stdin, values to stdout, all float32
 //   engine_runner --info MODEL         what Init() found
+//   engine_runner --reasons MODEL      status and reason of calls that are refused and that are not
 //   engine_runner --truncations MODEL  every beginning of the model
 //   engine_runner --arenas MODEL       every arena that is smaller than needed, and the smallest
 //   engine_runner --places MODEL       model and arena at every address modulo 16
@@ -154,6 +155,38 @@ int PrintInfo(const Block& model) {
   return 0;
 }
 
+int PrintReasons(const Block& model) {
+  const auto print = [](const char* call, Status status) {
+    printf("%s: %d '%s'\n", call, static_cast<int>(status), engine::Reason());
+  };
+  Block arena(kDefaultArena), damaged(model.get(), model.size() / 2), small(0);
+  const auto init = [&arena](const Block& bytes) {
+    return engine::Init(bytes.get(), bytes.size(), arena.get(), arena.size());
+  };
+  float value = 1;
+  int8_t code = 0;
+  const auto invoke = [&] {
+    return GetInfo().is_int8 ? engine::Invoke(&code, &code) : engine::InvokeFloat(&value, &value);
+  };
+  const auto other = [&] {
+    return GetInfo().is_int8 ? engine::InvokeFloat(&value, &value) : engine::Invoke(&code, &code);
+  };
+  print("before Init", engine::Predict(1, &value));
+  print("Init", init(model));
+  print("Predict NaN", engine::Predict(__builtin_nanf(""), &value));
+  print("Predict", engine::Predict(1, &value));
+  print("other type", other());
+  print("raw", invoke());
+  print("Predict infinity", engine::Predict(__builtin_inff(), &value));
+  print("raw", invoke());
+  print("damaged", init(damaged));
+  print("Predict", engine::Predict(1, &value));
+  print("Init", init(model));
+  print("no arena", engine::Init(model.get(), model.size(), small.get(), 0));
+  print("Init", init(model));
+  return 0;
+}
+
 // How the trials of one mode went.
 struct Tally {
   unsigned answered, refused, different;
@@ -244,11 +277,9 @@ int main(int count, char** arguments) {
   const struct {
     const char* name;
     int (*run)(const Block& model);
-  } modes[] = {{"--predict", PredictStream},
-               {"--info", PrintInfo},
-               {"--truncations", TryTruncations},
-               {"--arenas", TryArenas},
-               {"--places", TryPlaces}};
+  } modes[] = {{"--predict", PredictStream}, {"--info", PrintInfo},
+               {"--reasons", PrintReasons},  {"--truncations", TryTruncations},
+               {"--arenas", TryArenas},      {"--places", TryPlaces}};
   for (const auto& mode : modes) {
     if (strcmp(arguments[1], mode.name) == 0) return mode.run(model);
   }

@@ -2,7 +2,8 @@
 // inferences stay inside model and arena, and give the same answers whatever the memory held.
 //
 //   clang++ -std=c++17 -g -O1 -fsanitize=fuzzer,address,undefined -Ifirmware
-//     firmware/tests/fuzz_engine.cc firmware/engine/{,compact/}*.cc -o fuzz_engine
+//     firmware/tests/fuzz_engine.cc firmware/engine/{,compact/,compact/kernels/fully_connected}*.cc
+//     -o fuzz_engine
 //
 // The input is a model and four bytes: where the model lies, where the arena lies, and the arena's
 // length in units of 4 bytes, 0 for all there is.
@@ -32,6 +33,12 @@ void Check(bool holds, const char* what) {
   abort();
 }
 
+// A call's status, after a look at the reason.
+Status Said(Status status) {
+  Check((*engine::Reason() == '\0') == (status == Status::kOk), "a reason if and only if refused");
+  return status;
+}
+
 // A heap block of exactly `size` bytes behind `offset` others, so that ASan sees what lies outside.
 struct Block {
   Block(size_t size, size_t offset, uint8_t filling)
@@ -53,7 +60,7 @@ std::vector<T> Infer(Status (*invoke)(const T*, T*), uint8_t filling) {
       values[i] = static_cast<T>(static_cast<int>(i * 37 + round * 127) % 256 - 128);
     }
     T* results = reinterpret_cast<T*>(output.begin);
-    Check(invoke(values, results) == Status::kOk, "an accepted model infers");
+    Check(Said(invoke(values, results)) == Status::kOk, "an accepted model infers");
     answers.insert(answers.end(), results, results + info.outputs);
   }
   return answers;
@@ -63,14 +70,14 @@ std::vector<T> Infer(Status (*invoke)(const T*, T*), uint8_t filling) {
 std::vector<uint8_t> Run(const uint8_t* model, size_t length, uint8_t* arena, size_t arena_length,
                          uint8_t filling) {
   memset(arena, filling, arena_length);
-  const Status status = engine::Init(model, length, arena, arena_length);
-  Check((*engine::Reason() == '\0') == (status == Status::kOk), "a reason if and only if refused");
+  const Status status = Said(engine::Init(model, length, arena, arena_length));
   float value = 0;
   int8_t code = 0;
   if (status != Status::kOk) {
-    Check(engine::Predict(1, &value) == Status::kNotInitialized,
+    Check(Said(engine::Predict(1, &value)) == Status::kNotInitialized,
           "a refused model does not predict");
-    Check(engine::Invoke(&code, &code) == Status::kNotInitialized, "a refused model does not run");
+    Check(Said(engine::Invoke(&code, &code)) == Status::kNotInitialized,
+          "a refused model does not run");
     return {};
   }
   const engine::Info info = GetInfo();
@@ -81,17 +88,21 @@ std::vector<uint8_t> Run(const uint8_t* model, size_t length, uint8_t* arena, si
     const std::vector<int8_t> answers = Infer<int8_t>(engine::Invoke, filling);
     bytes.assign(answers.begin(), answers.end());
     float wrong_type = 0;
-    Check(engine::InvokeFloat(&wrong_type, &wrong_type) != Status::kOk, "int8 is not float32");
+    Check(Said(engine::InvokeFloat(&wrong_type, &wrong_type)) != Status::kOk,
+          "int8 is not float32");
   } else {
     const std::vector<float> answers = Infer<float>(engine::InvokeFloat, filling);
     bytes.resize(answers.size() * sizeof(float));
     memcpy(bytes.data(), answers.data(), bytes.size());
-    Check(engine::Invoke(&code, &code) != Status::kOk, "float32 is not int8");
+    Check(Said(engine::Invoke(&code, &code)) != Status::kOk, "float32 is not int8");
   }
   const bool scalar = info.inputs == 1 && info.outputs == 1;
-  const Status predicted = engine::Predict(1.5f, &value);
+  // Not a number: refused, and no reason is left behind for what follows.
+  Check(Said(engine::Predict(__builtin_nanf(""), &value)) == Status::kInputOutOfRange, "NaN");
+  const Status predicted = Said(engine::Predict(1.5f, &value));
   Check(predicted == (scalar ? Status::kOk : Status::kNotScalar), "Predict() for scalars only");
   bytes.push_back(1);  // not empty
+  Check(Said(engine::Init(model, length, arena, arena_length)) == Status::kOk, "accepted again");
   return bytes;
 }
 

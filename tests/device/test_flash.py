@@ -13,7 +13,7 @@ from workshop_utils.cli import main
 from workshop_utils.device import boards, flash
 from workshop_utils.errors import WorkshopError
 
-V1, V2, PICO, NUCLEO = (boards.BOARDS[name] for name in boards.REAL)
+V1, V2, PICO, NUCLEO = map(boards.find, ("microbit-v1", "microbit-v2", "pico", "nucleo-l476rg"))
 CONTENT = bytes(range(256)) * 600
 
 # What the drives hold, as far as anybody looks at it. Sources: DAPLink's vfs_user.c and the

@@ -1,22 +1,24 @@
 """The firmware's engine on the desktop: equal to TFLM to the bit, and never fooled by a model."""
 
 import re
-from functools import cache
 
 import host
 import numpy as np
 import pytest
 import reference
 import tflite_factory as factory
+from proof import PROOF, tflm, traces
 
 from workshop_utils import inference
+from workshop_utils.device import limits
 
 SOURCES = [
     "tests/engine_runner.cc",
     *sorted(host.FIRMWARE.glob("engine/*.cc")),
     *sorted(host.FIRMWARE.glob("engine/compact/*.cc")),
+    *sorted(host.FIRMWARE.glob("engine/compact/kernels/fully_connected*.cc")),
 ]
-PROOF, FLOATS, BAD = factory.proof_models(), factory.float_models(), factory.bad_models()
+FLOATS, BAD = factory.float_models(), factory.bad_models()
 TUTORIAL, TUTORIAL_FLOAT = PROOF["sine 1-16-16-1"], FLOATS["1-16-16-1 RELU"]
 PLAIN, ODD = factory.odd_models()
 OVERLOOKED = factory.overlooked_models()
@@ -85,17 +87,6 @@ def refusal(runner, tmp_path):
     return run
 
 
-def tflm(tflite, inputs):
-    from tflite_micro.python.tflite_micro import runtime
-
-    interpreter, outputs = runtime.Interpreter.from_bytes(tflite), []
-    for row in inputs:
-        interpreter.set_input(row[None], 0)
-        interpreter.invoke()
-        outputs.append(interpreter.get_output(0)[0])
-    return np.array(outputs)
-
-
 def litert_reference(tflite, inputs):
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -108,11 +99,6 @@ def litert_reference(tflite, inputs):
     interpreter.set_tensor(source, inputs)
     interpreter.invoke()
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-
-
-@cache
-def traces(name):
-    return reference.run(PROOF[name], factory.input_grid(PROOF[name]))
 
 
 # ------------------------------------------------------------------ int8, to the bit
@@ -139,7 +125,7 @@ def test_equal_to_tflm(name, answers, record_property):
 def test_converted_models_are_equal_to_tflm(per_channel, model, dataset, answers):
     from workshop_utils import convert
 
-    tflite = convert.to_int8(model, dataset.x_train[:500], per_channel)
+    tflite = convert.to_int8(model, dataset.x_train[:500], per_channel=per_channel)
     inputs = factory.input_grid(tflite)
     assert np.array_equal(answers(tflite, inputs), tflm(tflite, inputs))
 
@@ -336,6 +322,36 @@ def test_predict_refuses_what_is_no_scalar(runner, tmp_path, name):
     path.write_bytes(PROOF[name])
     result = runner("--predict", path, stdin=np.float32(1).tobytes())
     assert result.returncode == 4 and b"one" in result.stderr
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_the_engine_has_the_activations_that_its_limits_name(runner, tmp_path, number):
+    path = tmp_path / "model.tflite"
+    name = "subgraphs.0.operators.0.builtinOptions.fusedActivationFunction"
+    path.write_bytes(factory.edited(TUTORIAL, factory.setter(name, number)))
+    assert (runner(path).returncode == 0) == (number in limits.activations())
+
+
+@pytest.mark.parametrize("tflite", [TUTORIAL, TUTORIAL_FLOAT], ids=["int8", "float32"])
+def test_there_is_a_reason_if_and_only_if_a_call_was_refused(runner, tmp_path, tflite):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite)
+    lines = runner("--reasons", path).stdout.decode().splitlines()
+    said = [re.fullmatch(r"(.*): (\d) '(.*)'", line).groups() for line in lines]
+    refused = {
+        "before Init",
+        "Predict NaN",
+        "other type",
+        "Predict infinity",
+        "damaged",
+        "no arena",
+    }
+    calls = [call for call, *_ in said]
+    assert len(calls) == 13 and refused < set(calls)
+    for number, (call, status, reason) in enumerate(said):
+        # After a model that was refused there is none to predict with.
+        expected = call in refused or calls[number - 1] == "damaged"
+        assert (status != "0") == bool(reason) == expected, (call, status, reason)
 
 
 def test_info(mode):

@@ -22,6 +22,7 @@ SOURCES = [
     FIRMWARE / "tests" / "fuzz_engine.cc",
     *sorted(FIRMWARE.glob("engine/*.cc")),
     *sorted(FIRMWARE.glob("engine/compact/*.cc")),
+    *sorted(FIRMWARE.glob("engine/compact/kernels/fully_connected*.cc")),
 ]
 LONGEST = 4096  # bytes of an input
 

@@ -16,13 +16,13 @@ import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pins import pin, read, read_lock
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = {"3.10": "3.10.13", "3.11": "3.11.7", "3.12": "3.12.1", "3.13": "3.13.0"}
 PLATFORMS = {
     "Linux x86-64": ("linux", "x86_64", "Linux", "posix"),
@@ -58,30 +58,8 @@ def environments():
     return result
 
 
-def read_lock(text):
-    """The requirements of a lock as (Requirement, number of hashes) in the file's order."""
-    joined = re.sub(r"\\\r?\n", " ", text)
-    locked = []
-    for line in joined.splitlines():
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        requirement, *hashes = re.split(r"\s+--hash=", line)
-        good = [h for h in hashes if re.fullmatch(r"sha256:[0-9a-f]{64}", h.strip())]
-        locked.append((Requirement(requirement), len(good) if len(good) == len(hashes) else 0))
-    return locked
-
-
 def applies(requirement, environment):
     return requirement.marker is None or requirement.marker.evaluate(environment)
-
-
-def pin(requirement):
-    """The version of an exact pin, or None."""
-    specifiers = list(requirement.specifier)
-    if len(specifiers) == 1 and specifiers[0].operator == "==" and "*" not in str(specifiers[0]):
-        return specifiers[0].version
-    return None
 
 
 def project_requirements(pyproject_text):
@@ -170,10 +148,6 @@ def check_installed(lock_text, installed, environment):
     ]
     problems += [f"{name} is not installed" for name in locked if name not in installed]
     return problems
-
-
-def read(name):
-    return (ROOT / name).read_text(encoding="utf-8")
 
 
 def replaced(text, old, new):

@@ -11,7 +11,7 @@ from workshop_utils.running import metrics
 def test_metrics_of_the_reference(reference_home):
     found = metrics.measure()
     assert found["converged"] is True
-    assert found["noise_floor"] < found["test_mse_float"] < found["noise_floor"] + metrics.CONVERGED
+    assert found["noise_floor"] < found["test_mse_float"] < found["noise_floor"] + data.TOLERANCE
     assert found["int8_bytes"] == (paths.REFERENCE_DIR / "model.tflite").stat().st_size
     history = json.loads((paths.REFERENCE_DIR / "model.history.json").read_text())
     assert found["val_loss"] == history["val_loss"][-1]
@@ -40,7 +40,7 @@ def test_what_a_failed_notebook_left_behind_does_not_count(reference_home):
 @pytest.mark.parametrize("name", ["dataset.npz", "model.tflite", "model.history.json"])
 @pytest.mark.parametrize("content", [b"", b"[]", b"\0" * 3000])
 def test_damaged_artifacts_are_left_out(reference_home, name, content):
-    (reference_home / "models" / name).write_bytes(content)
+    (reference_home.models_dir / name).write_bytes(content)
     assert metrics.measure()["keras_bytes"] > 0
 
 

@@ -156,9 +156,18 @@ def test_a_damaged_table_is_one_sentence(tmp_path, column, value, words):
 
 
 def test_a_table_without_a_column(tmp_path):
-    rows = [{name: row[name] for name in row if name != "floor"} for row in read_rows()]
-    with pytest.raises(WorkshopError, match="it lacks floor"):
+    rows = [{name: row[name] for name in row if name != "flash"} for row in read_rows()]
+    with pytest.raises(WorkshopError, match="is not the table of a sweep"):
         report.table(write_sweep(tmp_path, rows))
+
+
+def test_a_table_that_is_older_than_a_parameter_and_a_metric(tmp_path):
+    """The notebooks' value stands for the parameter: it was used when there was no other."""
+    new = ("REPRESENTATIVE", "weights")
+    rows = [{name: row[name] for name in row if name not in new} for row in read_rows()]
+    table = report.table(write_sweep(tmp_path, rows))
+    assert set(table["REPRESENTATIVE"]) == {spec.defaults()["REPRESENTATIVE"]}
+    assert table["weights"].isna().all()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Commands for a run of the course: run, report, compare, catch-up, reset."""
 
+import re
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -8,7 +10,27 @@ import click
 from workshop_utils.cli.base import echo
 
 
-@click.command()
+class _WithParameters(click.Command):
+    """A command that takes `-p NAME=VALUE` for `-p NAME VALUE`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(_separated(args)))
+
+
+def _separated(args: Iterable[str]) -> Iterator[str]:
+    """The arguments, with the NAME=VALUE after a -p as two."""
+    before = None
+    for argument in args:
+        attached = re.fullmatch(r"(?s)(?:-p|--parameter=)(\w+)=(.*)", argument)
+        apart = before in ("-p", "--parameter") and re.fullmatch(r"(?s)(\w+)=(.*)", argument)
+        if attached:
+            yield from ("-p", *attached.groups())
+        else:
+            yield from apart.groups() if apart else [argument]
+        before = argument
+
+
+@click.command(cls=_WithParameters)
 @click.option("--from", "first", metavar="NN", help="Start at notebook NN, such as 03.")
 @click.option("--to", "last", metavar="NN", help="End with notebook NN, such as 06.")
 @click.option("--only", metavar="NN", help="Run notebook NN alone.")
@@ -19,7 +41,7 @@ from workshop_utils.cli.base import echo
     type=(str, str),
     multiple=True,
     metavar="NAME VALUE",
-    help="Give a parameter of the notebooks another value; may be repeated.",
+    help="Give a parameter of the notebooks another value; also NAME=VALUE. May be repeated.",
 )
 @click.option(
     "--output",
@@ -39,12 +61,10 @@ def run(
     resume: bool,
 ) -> None:
     """Run the course's notebooks in order, headless, and make a page of them."""
-    from workshop_utils import paths
     from workshop_utils.running import course, notebooks
 
     if only and (first or last):
         raise click.UsageError("Give --only, or --from and --to, not both.")
-    output = output or paths.OUTPUT_DIR
     page = course.run(
         notebooks.select(first, only, last),
         dict(chosen),
@@ -53,7 +73,7 @@ def run(
         progress=sys.stderr.isatty(),
         resume=resume,
     )
-    echo(f"The executed notebooks are in {output}, the page to read is {page}")
+    echo(f"The executed notebooks are in {page.parent}, the page to read is {page}")
 
 
 @click.command("report")

@@ -1,7 +1,7 @@
 """Commands for the firmware: build, run, sweep, flash, monitor."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import click
 from workshop_utils.cli.base import echo, together
 from workshop_utils.device import boards, compiling
 from workshop_utils.errors import WorkshopError
-from workshop_utils.firmware import PROGRAMS
 
 
 @click.group()
@@ -57,7 +56,7 @@ _choices_of_a_build = together(
     _choices_of_compiling,
     click.option(
         "--board",
-        type=click.Choice(compiling.BOARDS),
+        type=click.Choice(boards.NAMES),
         default="emulator",
         show_default=True,
         help="An emulated Cortex-M4, this computer, or a board to hold in the hand.",
@@ -104,9 +103,10 @@ def build(**choices: Any) -> None:
         taken = firmware.sizes(image.wave)
         _print_sizes("flash", taken, [*firmware.FLASH_SECTIONS, "other"])
         _print_sizes("RAM, with neither stack nor arena", taken, firmware.RAM_SECTIONS)
-    echo(f"The images are {paths.shown(image.wave)} and {paths.shown(image.sweep)}")
+    images = (paths.display_path(program) for program in (image.wave, image.sweep))
+    echo(f"The images are {' and '.join(images)}")
     if image.board in boards.REAL:
-        echo(f"The file to copy is {paths.shown(image.file())}")
+        echo(f"The file to copy is {paths.display_path(image.file())}")
 
 
 def _print_sizes(memory: str, taken: Mapping[str, int], parts: Iterable[str]) -> None:
@@ -184,8 +184,8 @@ def sweep(target: Path, **choices: Any) -> None:
 )
 @click.option(
     "--program",
-    type=click.Choice(PROGRAMS),
-    default=PROGRAMS[0],
+    type=click.Choice(compiling.PROGRAMS),
+    default=compiling.PROGRAMS[0],
     show_default=True,
     help="The application, or the one that prints every answer of the model.",
 )
@@ -226,7 +226,7 @@ def monitor(
     It ends with the program on the board, after --cycles or --seconds, or with Ctrl-C; with
     --check after one turn if nothing else is said.
     """
-    from workshop_utils import firmware
+    from workshop_utils import firmware, inference
     from workshop_utils.device import monitor as monitoring
 
     plugged = boards.find_real(board)
@@ -235,7 +235,7 @@ def monitor(
         cycles = 1
     live = _is_live()
 
-    def show(line: str, columns: list[str], row: list[float] | None) -> None:
+    def show(line: str, columns: list[str], row: Sequence[float] | None) -> None:
         echo(monitoring.picture(columns, row) if live and row else line)
 
     record = monitoring.Record()
@@ -243,8 +243,9 @@ def monitor(
         monitoring.read(opened, plugged, show, cycles or 0, seconds or 0, record=record)
     if record.skipped:
         echo(f"{record.skipped:,} lines made no sense and were skipped", err=True)
-    if check:
-        comparison = monitoring.compare(record, content)
+    if content is not None:
+        runtime = inference.best_runtime()
+        comparison = monitoring.compare(record, content, inference.invoke, runtime)
         echo(comparison.text)
         if comparison.first:
             raise WorkshopError(f"The board does not print what it should: {comparison.first}.")

@@ -18,8 +18,10 @@ def doctor(as_json: bool, deep: bool) -> None:
 
     from workshop_utils import doctor as doctoring
 
+    colours = {doctoring.OK: "green", doctoring.NOTE: "yellow", doctoring.FIX: "red"}
+
     def paint(mark: str) -> str:
-        return click.style(mark, fg={"ok": "green", "MEND": "red"}.get(mark.strip(), "yellow"))
+        return click.style(mark, fg=colours[mark.strip()])
 
     def say(check: dict[str, Any]) -> None:
         click.echo(doctoring.text(check, paint))  # not by `echo`: the paint has to stay

@@ -1,40 +1,29 @@
 """The boards that the firmware is built for: memory, file to copy, drive and serial port.
 
-One table, `BOARDS`, by the names that the commands take. What makes, checks and copies files and
-what reads the console looks things up here, and so knows no board by name.
+A board is a folder of firmware/boards/ with a board.toml, whose name is the board's. What makes,
+checks and copies files and what reads the console looks things up here, and so knows no board by
+name.
 """
 
 import re
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from workshop_utils import paths
 from workshop_utils.errors import WorkshopError
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 BAUD = 115_200  # every board's console: 8 data bits, no parity, 1 stop bit
-
-# Chips between USB and a UART, as (vendor, product). A Pico's console comes out of two pins, so it
-# takes one of these: Raspberry Pi's Debug Probe (also as the earlier Picoprobe) or an adapter with
-# a chip of FTDI, Silicon Labs, WCH or Prolific.
-_ADAPTERS = (
-    (0x2E8A, 0x000C),
-    (0x2E8A, 0x0004),
-    (0x0403, 0x6001),
-    (0x10C4, 0xEA60),
-    (0x1A86, 0x7523),
-    (0x067B, 0x2303),
-)
-# DAPLink's interface chip on both micro:bits; ST-LINK/V2-1 with and without a drive.
-_DAPLINK = ((0x0D28, 0x0204),)
-_ST_LINK = ((0x0483, 0x374B), (0x0483, 0x3752))
-
-# Where a drive says which board it belongs to: a file, and a pattern of which group 1 is the
-# board's code. DAPLink's and ST-LINK's codes are the four digits that Arm gave to the board.
-_UF2_IDENTITY = (("INFO_UF2.TXT", r"^Board-ID:[ \t]*(\S+)"),)
-_DAPLINK_IDENTITY = (
-    ("DETAILS.TXT", r"^Unique ID:[ \t]*([0-9A-Fa-f]{4})"),
-    ("MICROBIT.HTM", r"[?&](?:code|id)=([0-9A-Fa-f]{4})"),  # before DAPLink 0240
-)
-_ST_LINK_IDENTITY = (("MBED.HTM", r"[?&](?:code|auth)=([0-9A-Fa-f]{4})"),)
+FOLDER = paths.FIRMWARE_DIR / "boards"
+DESCRIPTION = "board.toml"
+SUFFIXES = (".hex", ".uf2", ".bin")  # of what a drive takes; images makes them
 
 
 class Memory(NamedTuple):
@@ -44,155 +33,208 @@ class Memory(NamedTuple):
     size: int
 
     @property
-    def end(self):
+    def end(self) -> int:
+        """The first address behind it."""
         return self.start + self.size
 
-    def holds(self, address, size=1):
+    def holds(self, address: int, size: int = 1) -> bool:
         """Whether `size` bytes from `address` on lie inside."""
         return self.start <= address and address + size <= self.end
 
 
 @dataclass(frozen=True)
 class Board:
-    """What is to be known of a board.
+    """What is to be known of a board. All but name and folder are lines of its board.toml.
 
-    name: on the command line, and the preset in firmware/CMakePresets.json. title: in sentences.
-    flash, ram: Memory, None on the host. clock: of the core as the firmware sets it, Hz; 0 if not
-    known. suffix: of the file that is copied onto the board's drive; empty if there is no drive.
-    boot_bytes: what lies in flash before the vector table. labels: what the drive is called.
-    identity: ((file, pattern), ...), the first one found counts; codes: what group 1 of the
-    pattern may be. ports: ((vendor, product), ...) of the chip behind the serial port. bring_up:
-    how to make the drive appear. wiring: what the console needs besides the USB cable, empty if
-    nothing.
+    name: on the command line. folder: of the firmware's, with the board's sources. title: in
+    sentences. core: the same, for tables. clock: of the core as the firmware sets it, Hz; 0 if not
+    known. flash, ram: Memory, None on the host. boot_bytes: what lies in flash before the vector
+    table, with a checksum at its end.
+
+    Of a board with a drive: suffix: of the file that is copied onto it, one of SUFFIXES; empty if
+    there is no drive. uf2_family: the chip's number in UF2 files.
+    labels: what the drive is called. identity: ((file, pattern), ...), where the drive says which
+    board it belongs to: the first one found counts, and group 1 of the pattern is the board's
+    code. codes: what that may be. ports: ((vendor, product), ...) of the USB chip behind the
+    serial port. bring_up: how to make the drive appear. wiring: what the console needs besides
+    the USB cable, empty if nothing.
     """
 
     name: str
+    folder: Path
     title: str
     core: str
-    flash: Memory | None
-    ram: Memory | None
     clock: int
-    suffix: str = ""
+    flash: Memory | None = None
+    ram: Memory | None = None
     boot_bytes: int = 0
-    labels: tuple = ()
-    identity: tuple = ()
-    codes: tuple = ()
-    ports: tuple = ()
+    suffix: str = ""
+    uf2_family: int = 0
+    labels: tuple[str, ...] = ()
+    identity: tuple[tuple[str, str], ...] = ()
+    codes: tuple[str, ...] = ()
+    ports: tuple[tuple[int, int], ...] = ()
     bring_up: str = ""
     wiring: str = ""
 
 
-_MICROBIT_BRING_UP = (
-    "plug it in with a USB cable that carries data, without touching the reset button"
-)
+# ---- From board.toml to Board
 
-BOARDS = {
-    board.name: board
-    for board in (
-        Board(  # Arm Application Note 386
-            name="emulator",
-            title="emulated board",
-            core="Cortex-M4F",
-            flash=Memory(0x00000000, 4 << 20),
-            ram=Memory(0x20000000, 4 << 20),
-            clock=25_000_000,
-        ),
-        Board(
-            name="host",
-            title="computer",
-            core="this computer's",
-            flash=None,
-            ram=None,
-            clock=0,
-        ),
-        Board(  # nRF51822 Product Specification; the micro:bit's hardware documentation
-            name="microbit-v1",
-            title="micro:bit v1",
-            core="Cortex-M0",
-            flash=Memory(0x00000000, 256 << 10),
-            ram=Memory(0x20000000, 16 << 10),
-            clock=16_000_000,
-            suffix=".hex",
-            labels=("MICROBIT",),
-            identity=_DAPLINK_IDENTITY,
-            codes=("9900", "9901"),
-            ports=_DAPLINK,
-            bring_up=_MICROBIT_BRING_UP,
-        ),
-        Board(  # nRF52833 Product Specification; the micro:bit's hardware documentation
-            name="microbit-v2",
-            title="micro:bit v2",
-            core="Cortex-M4F",
-            flash=Memory(0x00000000, 512 << 10),
-            ram=Memory(0x20000000, 128 << 10),
-            clock=64_000_000,
-            suffix=".hex",
-            labels=("MICROBIT",),
-            identity=_DAPLINK_IDENTITY,
-            codes=("9903", "9904", "9905", "9906"),
-            ports=_DAPLINK,
-            bring_up=_MICROBIT_BRING_UP,
-        ),
-        Board(  # RP2040 Datasheet, 2.6 (memory), 2.8 (boot stage, drive); Pico Datasheet (flash)
-            name="pico",
-            title="Raspberry Pi Pico",
-            core="Cortex-M0+",
-            flash=Memory(0x10000000, 2 << 20),
-            ram=Memory(0x20000000, 264 << 10),
-            clock=12_000_000,
-            suffix=".uf2",
-            boot_bytes=256,
-            labels=("RPI-RP2",),
-            identity=_UF2_IDENTITY,
-            codes=("RPI-RP2",),
-            ports=_ADAPTERS,
-            bring_up="hold its BOOTSEL button down while you plug it in, then let go",
-            wiring=(
-                "connect GP0 (pin 1) to the RX of a USB-to-serial adapter of 3.3 V, and GND (pin "
-                "3) to its GND"
-            ),
-        ),
-        Board(  # ST DS10198, 5 (memory); UM1724, 6.2 (ST-LINK/V2-1)
-            name="nucleo-l476rg",
-            title="Nucleo-L476RG",
-            core="Cortex-M4F",
-            flash=Memory(0x08000000, 1 << 20),
-            ram=Memory(0x20000000, 96 << 10),
-            clock=16_000_000,
-            suffix=".bin",
-            labels=("NODE_L476RG", "NOD_L476RG"),
-            identity=_ST_LINK_IDENTITY,
-            codes=("0765",),
-            ports=_ST_LINK,
-            bring_up=(
-                "plug its ST-LINK side in (CN1) with a USB cable that carries data, both jumpers "
-                "of CN2 on and JP5 on U5V"
-            ),
-        ),
-    )
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("no text")
+    return value
+
+
+def _suffix(value: Any) -> str:
+    if value not in SUFFIXES:
+        raise ValueError(f"none of {', '.join(SUFFIXES)}")
+    return str(value)
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or value < 0:  # a bool is no number
+        raise ValueError("no whole number from 0 on")
+    return value
+
+
+def _memory(value: Any) -> Memory:
+    if not isinstance(value, dict) or set(value) != {"start", "size"}:
+        raise ValueError("no table of start and size")
+    return Memory(_number(value["start"]), _number(value["size"]))
+
+
+def _pattern(value: Any) -> str:
+    try:
+        groups = re.compile(_text(value)).groups
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from error
+    if groups != 1:
+        raise ValueError("no regular expression with one group")
+    return str(value)
+
+
+def _list_of(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    def read_all(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or not value:
+            raise ValueError("no list")
+        return tuple(read(item) for item in value)
+
+    return read_all
+
+
+def _pair_of(*read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    def read_both(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or len(value) != len(read):
+            raise ValueError("no list of pairs")
+        return tuple(function(item) for function, item in zip(read, value, strict=True))
+
+    return read_both
+
+
+_NEEDED = {"title": _text, "core": _text, "clock": _number}
+_MEMORIES = {"flash": _memory, "ram": _memory}
+_DRIVE = {
+    "suffix": _suffix,
+    "labels": _list_of(_text),
+    "identity": _list_of(_pair_of(_text, _pattern)),
+    "codes": _list_of(_text),
+    "ports": _list_of(_pair_of(_number, _number)),
+    "bring_up": _text,
+}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    **_NEEDED,
+    **_MEMORIES,
+    **_DRIVE,
+    "boot_bytes": _number,
+    "uf2_family": _number,
+    "wiring": _text,
 }
 
+
+def read(folder: Path) -> Board:
+    """The Board that a folder describes.
+
+    Raises WorkshopError, a sentence with the file's name, if the description is missing or damaged.
+    """
+    file = folder / DESCRIPTION
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WorkshopError(f"Cannot read {paths.display_path(file)}: {error.strerror}.") from error
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise WorkshopError(f"{paths.display_path(file)} is damaged: {error}.") from error
+    needed = set(_NEEDED)
+    if said.keys() & (_DRIVE.keys() | {"uf2_family", "boot_bytes"}):
+        needed |= _DRIVE.keys() | _MEMORIES.keys()
+    if said.get("suffix") == ".uf2":
+        needed |= {"uf2_family"}
+    if said.keys() & _MEMORIES.keys():
+        needed |= _MEMORIES.keys()
+    if missing := sorted(needed - said.keys()):
+        raise WorkshopError(
+            f"{paths.display_path(file)} is damaged: it lacks {', '.join(missing)}."
+        )
+    values = {}
+    for key, value in said.items():
+        if key not in _READERS:
+            raise WorkshopError(
+                f"{paths.display_path(file)} is damaged: {key} has no meaning in it."
+            )
+        try:
+            values[key] = _READERS[key](value)
+        except ValueError as error:
+            raise WorkshopError(
+                f"{paths.display_path(file)} is damaged: {key} is {error}."
+            ) from error
+    return Board(name=folder.name, folder=folder, **values)
+
+
+def _read_all() -> tuple[dict[str, Board], dict[str, WorkshopError]]:
+    """The boards whose description is whole, and what is wrong with the others, by name."""
+    found, damaged = {}, {}
+    for file in sorted(FOLDER.glob(f"*/{DESCRIPTION}")):
+        try:
+            found[file.parent.name] = read(file.parent)
+        except WorkshopError as error:
+            damaged[file.parent.name] = error
+    return found, damaged
+
+
+# By the names that the commands take. One damaged description is in nobody's way but its board's.
+BOARDS, DAMAGED = _read_all()
+NAMES = tuple(sorted([*BOARDS, *DAMAGED]))
 # The boards that one can hold, those with a drive to copy to.
-REAL = tuple(name for name, board in BOARDS.items() if board.suffix)
+REAL = tuple(name for name in NAMES if name in DAMAGED or BOARDS[name].suffix)
 
 
-def find(name):
-    """The Board of that name. Raises WorkshopError, which lists the names, if there is none."""
+# ---- Looking them up
+
+
+def find(name: str) -> Board:
+    """The Board of that name.
+
+    Raises WorkshopError: with the names if there is none, or with what is damaged.
+    """
+    if name in DAMAGED:
+        raise DAMAGED[name]
     if name not in BOARDS:
-        raise WorkshopError(f"There is no board {name!r}; choose one of {', '.join(BOARDS)}.")
+        raise WorkshopError(f"There is no board {name!r}; choose one of {', '.join(NAMES)}.")
     return BOARDS[name]
 
 
-def find_real(name):
+def find_real(name: str) -> Board:
     """The same for boards that one can hold."""
-    if find(name).suffix == "":
+    board = find(name)
+    if not board.suffix:
         raise WorkshopError(
             f"The board {name} has no drive and no serial port; choose one of {', '.join(REAL)}."
         )
-    return BOARDS[name]
+    return board
 
 
-def code_in(texts, board):
+def code_in(texts: Mapping[str, str], board: Board) -> tuple[str, str] | tuple[None, None]:
     """What a board's drive says it is: (code, name of the file that says so), else (None, None).
 
     texts: {name of a file in capitals: its text}.
@@ -204,12 +246,12 @@ def code_in(texts, board):
     return None, None
 
 
-def recognize(texts):
-    """The Board whose drive holds these files; None if it is none of the table's.
+def recognize(texts: Mapping[str, str]) -> Board | None:
+    """The Board whose drive holds these files; None if it is none of those that are known.
 
     texts: {name of a file in capitals: its text}.
     """
-    for name in REAL:
-        if code_in(texts, BOARDS[name])[0] in BOARDS[name].codes:
-            return BOARDS[name]
+    for board in BOARDS.values():
+        if code_in(texts, board)[0] in board.codes:
+            return board
     return None

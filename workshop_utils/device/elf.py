@@ -4,6 +4,7 @@ import re
 import struct
 from bisect import bisect_right
 from pathlib import Path
+from typing import Any
 
 from workshop_utils.errors import WorkshopError
 
@@ -17,7 +18,12 @@ class Elf:
     bytes, whether the file holds the content)}. symbols: {name: value}.
     """
 
-    def __init__(self, path):
+    path: Path
+    segments: list[tuple[int, bytes]]
+    sections: dict[str, tuple[int, int, bool]]
+    symbols: dict[str, int]
+
+    def __init__(self, path: Path | str) -> None:
         """path: of the file. Raises WorkshopError if it is not a whole ELF file for Cortex-M."""
         try:
             from elftools.common.exceptions import ELFError
@@ -45,7 +51,7 @@ class Elf:
         except _broken(ELFError, ConstructError) as error:
             raise WorkshopError(f"{self.path.name} is not a whole ELF image.") from error
 
-    def function_at(self, address):
+    def function_at(self, address: int) -> str | None:
         """The readable name of the function at `address`, such as 'engine::Init'; None if none."""
         found = bisect_right(self._functions, (address, float("inf"), "")) - 1
         if found < 0:
@@ -53,17 +59,17 @@ class Elf:
         start, size, name = self._functions[found]
         return demangle(name) if address < start + max(size, 2) else None
 
-    def functions(self, *parts):
+    def functions(self, *parts: str) -> set[int]:
         """Addresses of the functions whose mangled names contain one of `parts`, a set."""
         return {start for start, _, name in self._functions if any(part in name for part in parts)}
 
 
-def _broken(*errors):
+def _broken(*errors: type[Exception]) -> tuple[type[Exception], ...]:
     """What pyelftools raises for a file that is not what its header says."""
     return (*errors, ValueError, LookupError, AttributeError, TypeError, struct.error)
 
 
-def _segments(elf):
+def _segments(elf: Any) -> list[tuple[int, bytes]]:
     segments = []
     for segment in elf.iter_segments(type="PT_LOAD"):
         content = segment.data()
@@ -75,7 +81,7 @@ def _segments(elf):
     return segments
 
 
-def _sections(elf):
+def _sections(elf: Any) -> dict[str, tuple[int, int, bool]]:
     return {
         section.name: (section["sh_addr"], section["sh_size"], section["sh_type"] != "SHT_NOBITS")
         for section in elf.iter_sections()
@@ -83,7 +89,7 @@ def _sections(elf):
     }
 
 
-def _symbols(elf):
+def _symbols(elf: Any) -> tuple[dict[str, int], list[tuple[int, int, str]]]:
     """All symbols, {name: value}, and the functions, sorted: [(address, bytes, name)]."""
     every, functions = {}, []
     table = elf.get_section_by_name(".symtab")
@@ -95,7 +101,7 @@ def _symbols(elf):
     return every, sorted(functions)
 
 
-def demangle(name):
+def demangle(name: str) -> str:
     """'_ZN6engine4InitEPKhj' to 'engine::Init': the name without its arguments.
 
     Good for plain functions in namespaces; other names come back as they are.

@@ -8,34 +8,39 @@ import io
 import struct
 from pathlib import Path
 
+from workshop_utils.device.boards import Board, Memory
+from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
 
 _ERASED = b"\xff"  # what flash holds where nothing was written
 
-# Source: UF2 specification (microsoft/uf2). The family is that of the RP2040.
+# Source: UF2 specification (microsoft/uf2).
 _UF2_BLOCK, _UF2_PAYLOAD = 512, 256
 _UF2_MAGIC = 0x0A324655, 0x9E5D5157
 _UF2_MAGIC_END = 0x0AB16F30
 _UF2_FAMILY_IS_GIVEN = 0x00002000
-_UF2_RP2040 = 0xE48BFF56
 
 
-def encoded(image, board):
+def encoded(image: Elf, board: Board) -> bytes:
     """The content of the file for the board's drive (bytes).
 
     image: an Elf. board: a Board that has a drive; its suffix says which format.
     Raises WorkshopError, with a sentence for each thing that does not fit the board.
     """
     check(image, board)
-    encode = {".hex": to_hex, ".uf2": to_uf2, ".bin": lambda start, content: content}
-    return encode[board.suffix](*flat(image))
+    start, content = flat(image)
+    if board.suffix == ".hex":
+        return to_hex(start, content)
+    if board.suffix == ".uf2":
+        return to_uf2(start, content, board.uf2_family)
+    return content  # .bin: a drive puts it where flash begins
 
 
-def flat(image):
+def flat(image: Elf) -> tuple[int, bytes]:
     """What is to be put into flash, as one piece: (address, bytes); gaps are as flash is erased.
 
-    image: an Elf. The one piece matters for UF2: the RP2040's boot ROM erases a sector of 4 KiB
-    when it sees the first of each 16 blocks, and so wants them without gaps.
+    image: an Elf. The one piece matters for UF2: a boot ROM may erase a sector of 4 KiB when it
+    sees the first of each 16 blocks, and so want them without gaps.
     """
     segments = sorted((address, content) for address, content in image.segments if content)
     start = segments[0][0]
@@ -45,7 +50,7 @@ def flat(image):
     return start, bytes(content)
 
 
-def to_hex(start, content):
+def to_hex(start: int, content: bytes) -> bytes:
     """Intel HEX (bytes, text of ASCII) of `content` at address `start`."""
     try:
         from intelhex import IntelHex
@@ -60,9 +65,10 @@ def to_hex(start, content):
     return text.getvalue().encode("ascii")
 
 
-def to_uf2(start, content):
-    """UF2 (bytes) for the RP2040 of `content` at address `start`, a multiple of 256.
+def to_uf2(start: int, content: bytes, family: int) -> bytes:
+    """UF2 (bytes) of `content` at address `start`, a multiple of 256, for a family of chips.
 
+    family: the number that UF2's list gives to the chip; another chip's boot ROM skips the block.
     Blocks of 512 bytes carry 256 each; the last one is filled up.
     """
     content += _ERASED * (-len(content) % _UF2_PAYLOAD)
@@ -78,7 +84,7 @@ def to_uf2(start, content):
             _UF2_PAYLOAD,
             number,
             count,
-            _UF2_RP2040,
+            family,
         )
         block = head + content[offset : offset + _UF2_PAYLOAD]
         tail = struct.pack("<I", _UF2_MAGIC_END)
@@ -89,23 +95,24 @@ def to_uf2(start, content):
 # ---- Does it fit the board?
 
 
-def check(image, board):
+def check(image: Elf, board: Board) -> None:
     """Raise WorkshopError, with a sentence for each thing of an Elf that does not fit a Board."""
     found = problems(image, board)
     if found:
         raise WorkshopError(f"{Path(image.path).name}: " + " ".join(found))
 
 
-def problems(image, board):
+def problems(image: Elf, board: Board) -> list[str]:
     """What of an image does not fit the board: a list of sentences, empty if all does.
 
-    image: an Elf. board: a Board with flash and RAM.
+    board: with flash and RAM.
     """
+    flash, _ = _memories(board)
     outside = [
         f"It has {len(content):,} bytes for the address 0x{address:08x}, which is no flash of the "
-        f"{board.title} (0x{board.flash.start:08x} to 0x{board.flash.end - 1:08x})."
+        f"{board.title} (0x{flash.start:08x} to 0x{flash.end - 1:08x})."
         for address, content in image.segments
-        if content and not board.flash.holds(address)
+        if content and not flash.holds(address)
     ]
     if outside:
         return outside
@@ -113,22 +120,21 @@ def problems(image, board):
         return ["There is nothing in it for the flash."]
     start, content = flat(image)
     found = []
-    if start != board.flash.start:
+    if start != flash.start:
         found.append(
             f"It begins at 0x{start:08x}, but the {board.title} starts what is at "
-            f"0x{board.flash.start:08x}."
+            f"0x{flash.start:08x}."
         )
     else:
         found += _problems_of_boot_stage(content, board) + _problems_of_vectors(content, board)
-    if len(content) > board.flash.size:
+    if len(content) > flash.size:
         found.append(
-            f"It takes {len(content):,} bytes of flash, and the {board.title} has "
-            f"{board.flash.size:,}."
+            f"It takes {len(content):,} bytes of flash, and the {board.title} has {flash.size:,}."
         )
     return found + _problems_of_ram(image, board)
 
 
-def _problems_of_boot_stage(content, board):
+def _problems_of_boot_stage(content: bytes, board: Board) -> list[str]:
     """The RP2040's boot ROM runs the first 256 bytes only if their checksum is right.
 
     Source: RP2040 Datasheet, 2.8.1.3.1 (checksum).
@@ -147,21 +153,22 @@ def _problems_of_boot_stage(content, board):
     ]
 
 
-def _problems_of_vectors(content, board):
+def _problems_of_vectors(content: bytes, board: Board) -> list[str]:
     """The core takes its first stack and its first address from the vector table.
 
     Source: ARMv6-M and ARMv7-M Architecture Reference Manuals, B1.5 (vector table, reset).
     """
+    flash, ram = _memories(board)
     table = content[board.boot_bytes : board.boot_bytes + 8]
     if len(table) < 8:
         return ["It has no vector table."]
     stack, reset = struct.unpack("<II", table)
-    code = range(board.flash.start + board.boot_bytes, board.flash.start + len(content))
+    code = range(flash.start + board.boot_bytes, flash.start + len(content))
     found = []
-    if not (board.ram.start < stack <= board.ram.end and stack % 4 == 0):
+    if not (ram.start < stack <= ram.end and stack % 4 == 0):
         found.append(
             f"The vector table puts the stack at 0x{stack:08x}, which is not in the RAM of the "
-            f"{board.title} (0x{board.ram.start:08x} to 0x{board.ram.end - 1:08x})."
+            f"{board.title} (0x{ram.start:08x} to 0x{ram.end - 1:08x})."
         )
     if not reset & 1:
         found.append(
@@ -174,27 +181,33 @@ def _problems_of_vectors(content, board):
     return found
 
 
-def _problems_of_ram(image, board):
+def _problems_of_ram(image: Elf, board: Board) -> list[str]:
+    flash, ram = _memories(board)
     found, taken = [], 0
     for name, (address, size, _) in image.sections.items():
-        if board.flash.holds(address):
+        if flash.holds(address):
             continue
         taken += size
-        if not board.ram.holds(address):
+        if not ram.holds(address):
             found.append(
                 f"Its section {name} is at 0x{address:08x}, where the {board.title} has neither "
                 "flash nor RAM."
             )
-        elif not board.ram.holds(address, size) and taken <= board.ram.size:
+        elif not ram.holds(address, size) and taken <= ram.size:
             found.append(f"Its section {name} reaches beyond the RAM of the {board.title}.")
-    if taken > board.ram.size:
-        found.append(
-            f"It takes {taken:,} bytes of RAM, and the {board.title} has {board.ram.size:,}."
-        )
+    if taken > ram.size:
+        found.append(f"It takes {taken:,} bytes of RAM, and the {board.title} has {ram.size:,}.")
     return found
 
 
-def crc32(data):
+def _memories(board: Board) -> tuple[Memory, Memory]:
+    """Flash and RAM. Raises WorkshopError for the host, which has none of its own."""
+    if board.flash is None or board.ram is None:
+        raise WorkshopError(f"The {board.title} takes no image: it has no flash of its own.")
+    return board.flash, board.ram
+
+
+def crc32(data: bytes) -> int:
     """The checksum that the RP2040's boot ROM makes: polynomial 0x04c11db7, highest bit first,
     from 0xffffffff, not inverted. Known as CRC-32/MPEG-2."""
     value = 0xFFFFFFFF

@@ -46,14 +46,14 @@ def read(folder: Path | str) -> tuple[list[Attendee], list[str]]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise WorkshopError(f"There is no folder {paths.shown(folder)}.")
+        raise WorkshopError(f"There is no folder {paths.display_path(folder)}.")
     by_name: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*.json")):
         inside = path.relative_to(folder).parts
         by_name.setdefault(inside[0] if len(inside) > 1 else path.stem, []).append(path)
     if not by_name:
         raise WorkshopError(
-            f"There are no .json files in {paths.shown(folder)}: collect there what "
+            f"There are no .json files in {paths.display_path(folder)}: collect there what "
             "workshop doctor --json prints."
         )
     attendees, skipped = [], []
@@ -72,7 +72,7 @@ def read(folder: Path | str) -> tuple[list[Attendee], list[str]]:
 def _load(path: Path) -> dict[str, Any]:
     schema = _SCHEMAS.get(str(files.read_json(path).get("kind")))
     if schema is None:
-        raise WorkshopError(f"{paths.shown(path)} is neither of the doctor nor of a run.")
+        raise WorkshopError(f"{paths.display_path(path)} is neither of the doctor nor of a run.")
     return files.read_json(path, schema)
 
 

@@ -71,7 +71,8 @@ def rebuild(folder: Path | str) -> Path:
     executed = [path for path in candidates if path.is_file()]
     if not executed:
         raise WorkshopError(
-            f"There are no executed notebooks in {paths.shown(folder)}; workshop run makes them."
+            f"There are no executed notebooks in {paths.display_path(folder)}; "
+            "workshop run makes them."
         )
     return render(executed, folder / REPORT, record)
 
@@ -100,7 +101,7 @@ def _content(path: Path) -> list[Any]:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
     except (nbformat.ValidationError, *_UNREADABLE) as error:
-        raise WorkshopError(f"{paths.shown(path)} is damaged: it is no notebook.") from error
+        raise WorkshopError(f"{paths.display_path(path)} is damaged: it is no notebook.") from error
     for cell in without_widgets(notebook).cells:
         tags = cell.metadata.get("tags", [])
         cell.metadata = {"tags": ["solution"] if "solution" in tags else []}

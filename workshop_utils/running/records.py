@@ -19,6 +19,7 @@ the notebooks, and without TensorFlow.
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,16 @@ class Record:
     run that made them stays.
     """
 
-    def __init__(self, folder: Path | str, selected: list[Path], values: dict[str, Any]) -> None:
-        """folder: of the run. selected: paths of its notebooks. values: parameters chosen."""
+    def __init__(
+        self,
+        folder: Path | str,
+        selected: Sequence[Path],
+        values: dict[str, Any],
+        home: paths.Home | None = None,
+    ) -> None:
+        """folder: of the run. selected: paths of its notebooks. values: parameters chosen.
+        home: whose artifacts are measured."""
+        self._home = home
         self.path = Path(folder) / RECORD
         self._started = time.monotonic()
         self.content: dict[str, Any] = {
@@ -89,7 +98,9 @@ class Record:
     def finish(self, failure: str | None = None) -> None:
         """The run is at its end. failure: the sentence to end with. Computes the metrics."""
         failed = {row["name"] for row in self.content["notebooks"] if row["status"] in _UNDONE}
-        self.content.update(finished=True, failure=failure, metrics=metrics.measure(failed))
+        self.content.update(
+            finished=True, failure=failure, metrics=metrics.measure(failed, self._home)
+        )
         self._write()
 
     def _write(self) -> None:
@@ -105,7 +116,7 @@ def read(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     path = path / RECORD if path.is_dir() else path
     if files.read_json(path).get("kind") != "run":
-        raise WorkshopError(f"{paths.shown(path)} is not the record of a run.")
+        raise WorkshopError(f"{paths.display_path(path)} is not the record of a run.")
     return files.read_json(path, SCHEMA)
 
 

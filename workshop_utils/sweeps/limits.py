@@ -2,4 +2,4 @@
 
 MAX_WORKERS = 64  # on one machine
 CONFIRM = 500  # more runs than that have to be confirmed
-MOST = 100_000  # and more are a mistake
+MAX_RUNS = 100_000  # and more are a mistake

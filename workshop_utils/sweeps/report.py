@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workshop_utils import files, paths
+from workshop_utils import files
 from workshop_utils.errors import MissingArtifact, WorkshopError
 from workshop_utils.running import course, page
 from workshop_utils.sweeps import execute, run, spec
@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 
 NOTEBOOK, PAGE = "report.ipynb", "report.html"
 TEMPLATE = Path(__file__).with_name(NOTEBOOK)
-
-
-# Of the columns that are calculated with.
-_TYPES: dict[str, type] = {"good": bool}
-_TYPES |= dict.fromkeys(("NEURONS", "LAYERS", "SEED"), int)
-_TYPES |= dict.fromkeys(("equal", "model_bytes", "flash", "ram", "instructions"), int)
-_TYPES |= dict.fromkeys(("test_error", "sine_error"), float)
+# The columns that a report cannot do without.
+_NEEDED: dict[str, type] = {"good": bool, "test_error": float, "sine_error": float}
+_NEEDED |= dict.fromkeys(("SEED", "NEURONS", "LAYERS"), int)
+_NEEDED |= dict.fromkeys(("flash", "ram", "model_bytes", "instructions"), int)
 
 
 def table(source: Path | str) -> "pd.DataFrame":
@@ -41,12 +38,13 @@ def table(source: Path | str) -> "pd.DataFrame":
     try:
         rows = pd.read_csv(path)
         rows = rows[rows["status"] == "ok"].reset_index(drop=True)
-        rows = rows.astype(_TYPES)
-        missing = {*spec.defaults(), *run.METRICS} - set(rows.columns)
+        rows = rows.astype(_NEEDED)
     except (ValueError, TypeError, KeyError) as error:
         raise WorkshopError(f"{path} is not the table of a sweep.") from error
-    if missing:
-        raise WorkshopError(f"{path} is not the table of a sweep: it lacks {min(missing)}.")
+    # A table may be older than a parameter, and then had the notebooks' value, or than a metric.
+    for name, value in (spec.defaults() | dict.fromkeys(run.METRICS)).items():
+        if name not in rows:
+            rows[name] = value
     if rows.empty:
         raise WorkshopError(f"No run of {path} ended well, so there is nothing to show.")
     return rows
@@ -102,8 +100,7 @@ def run_of(rows: "pd.DataFrame", row: "pd.Series") -> int:
 
 def model(folder: Path | str, number: int) -> bytes:
     """The int8 model (bytes) that a run made. Raises MissingArtifact if it is not there."""
-    home = Path(folder) / execute.RUNS / f"{number:04}"
-    path = paths.under(home, paths.MODEL_TFLITE)
+    path = execute.home_of(folder, number).model_tflite
     if not path.is_file():
         raise MissingArtifact(f"{path} is missing: the sweep's folder is not complete.")
     return path.read_bytes()

@@ -5,6 +5,7 @@
 // ARMv7-M Architecture Reference Manual, B3.2 and B3.3 (system control, SysTick).
 
 #include "boards/board.h"
+
 #include "boards/common/cortex_m.h"
 
 namespace {

@@ -1,9 +1,9 @@
 // The same application as a program on the desktop: the console is stdout, and there is no LED.
 
+#include "boards/board.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "boards/board.h"
 
 namespace {
 alignas(16) uint8_t arena[1 << 20];

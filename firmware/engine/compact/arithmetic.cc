@@ -39,8 +39,8 @@ bool QuantizeMultiplier(uint32_t input_scale, uint32_t weight_scale, uint32_t ou
   // 23 bits that go, 0111...1 is all that the first rounding lifts over the second one's limit (it
   // is a tie of an odd number, or more). So what remains is rounded up from 1/2 - 1/2^23 on.
   if (rest >= divisor * 0xfffffc00ull) ++quotient;
-  uint32_t value = quotient << 1;
-  if (value == 0) {  // rounded up to 2^32
+  uint32_t value = quotient << 1;  // of the Q31 number
+  if (value == 0) {                // rounded up to 2^32
     value = 1u << 31;
     ++shift;
   }

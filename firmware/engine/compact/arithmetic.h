@@ -25,10 +25,11 @@ inline uint32_t BitsOfFloat(float value) {
   return bits;
 }
 
-// What an accumulator is multiplied by: value / 2^32 * 2^left / 2^right. One of the shifts is 0, or
-// both are. FullyConnectedInt8() reads the three words in this order.
+// What an accumulator is multiplied by: q / 2^31 * 2^left / 2^right, where q is a Q31 number, a
+// fraction of 31 bits from 0.5 to 1, which TFLM calls the quantized multiplier. One of the shifts
+// is 0, or both are. The kernels in assembler read the three words in this order.
 struct Multiplier {
-  uint32_t value;  // 2^31 or more, even
+  uint32_t value;  // 2 * q, since the kernels take the upper word of a product: 2^31 or more, even
   uint32_t left;   // 30 at most
   uint32_t right;  // 63 at most; from 32 on, that leaves 0 of everything
 };
@@ -41,8 +42,8 @@ struct Multiplier {
 bool QuantizeMultiplier(uint32_t input_scale, uint32_t weight_scale, uint32_t output_scale,
                         Multiplier* multiplier);
 
-// accumulator * multiplier, rounded twice: to 31 fractional bits, then to an integer, halves away
-// from zero.
+// accumulator * multiplier, rounded twice: the product with the Q31 number to an integer, and that,
+// shifted right, to an integer again, halves away from zero.
 inline int32_t Scale(int32_t accumulator, const Multiplier& multiplier) {
   // Unsigned, because the reference wraps around here.
   const int32_t shifted =

@@ -2,8 +2,10 @@
 // connected layers, with results that equal TensorFlow Lite for Microcontrollers' to the bit.
 
 #include "engine/compact/flatbuffer.h"
-#include "engine/compact/fully_connected.h"
-#include "engine/compact/names.h"
+#include "engine/compact/kernels/fully_connected.h"
+#include "engine/compact/limits.h"
+#include "engine/names.h"
+#include "engine/options.h"
 #include "engine/predictor.h"
 
 namespace engine {
@@ -34,10 +36,7 @@ constexpr uint32_t kActivation = Field(0, kByte), kWeightsFormat = Field(1, kByt
 constexpr uint32_t kSchemaVersion = 3, kIdentifier = 0x334c4654;  // "TFL3"
 constexpr uint32_t kFullyConnected = 9, kFullyConnectedOptions = 8;
 constexpr uint32_t kFloat32 = 0, kInt32 = 2, kInt8 = 9;
-constexpr uint32_t kNone = 0, kRelu = 1, kRelu6 = 3;
 constexpr uint32_t kNoTensor = 0xffffffff;
-
-constexpr uint32_t kMaxWidth = 0xffff;
 
 // Reasons. The upper four bits are the status.
 enum Reason : uint32_t {
@@ -81,7 +80,7 @@ const char kReasons[] =
     "too little memory\0";
 
 // Everything about the model that was taken last; what grows with the model is in the arena. All
-// zeros, no inputs above all, means that there is none.
+// zeros, no inputs and no layers above all, means that there is none.
 struct State {
   Info info;
   Layer* layers;
@@ -181,7 +180,7 @@ State state;
   state.current = index;
   const uint32_t shape = state.shape;
   const uint32_t width = Word(shape, 1);
-  if (Count(shape) != 2 || Word(shape, 0) != 1 || width - 1 >= kMaxWidth) Fail(kWidth);
+  if (Count(shape) != 2 || Word(shape, 0) != 1 || width - 1 >= kMostValues) Fail(kWidth);
   Info& info = state.info;
   info.outputs = width;
   if (state.type != kInt8) return;
@@ -190,9 +189,9 @@ State state;
 }
 
 void SetActivation(uint32_t activation, Layer* layer) {
-  const bool clips = activation != kNone;
-  const bool at_six = activation == kRelu6;
-  if (clips && !at_six && activation != kRelu) Fail(kActivationFunction, activation);
+  const bool clips = activation != kActivationNone;
+  const bool at_six = activation == kActivationRelu6;
+  if (clips && !at_six && activation != kActivationRelu) Fail(kActivationFunction, activation);
 #if ENGINE_FLOAT32
   constexpr float kFloatMax = 3.402823466e+38f;
   layer->float_min = clips ? 0 : -kFloatMax;
@@ -253,7 +252,7 @@ void ReadLayer(uint32_t op, Layer* layer) {
   }
 
   ReadTensor(Word(inputs, 1), type);
-  // Rows and columns are 65535 at most, so only the factor 4 could wrap around.
+  // Rows and columns have 16 bits at most, so only the factor 4 could wrap around.
   if (Word(state.shape, Count(state.shape) - 1) != columns) Fail(kDamaged);
   layer->weights = flatbuffer::Bytes(state.data, rows * columns * size);
   const uint32_t options = Get(op, kOptionsType) == kFullyConnectedOptions ? Get(op, kOptions) : 0;
@@ -322,14 +321,16 @@ inline void ApplyLimits(const Layer& layer, int8_t* values) {
 
 // One inference, from and to raw values of the type that was asked for.
 inline Status Run(bool wants_int8, const void* input, void* output) {
-  if (state.info.inputs == 0) return Refuse(Status::kNotInitialized, "no model");
+  if (state.info.inputs == 0) return Refuse(Status::kNotInitialized, "no model yet");
 #if ENGINE_FLOAT32
   if (state.info.is_int8 != wants_int8) {
     return Refuse(Status::kUnsupportedModel, "the model has another type");
   }
 #endif
+  state.reason[0] = '\0';
   uint32_t offset = 0;
-  for (const Layer* layer = state.layers; layer != nullptr; layer = layer->next) {
+  const Layer* layer = state.layers;
+  do {
     void* const to = layer->next == nullptr ? output : state.values + offset;
     offset ^= state.value_step;
     if (wants_int8) {
@@ -339,7 +340,8 @@ inline Status Run(bool wants_int8, const void* input, void* output) {
       FullyConnectedFloat(*layer, static_cast<const float*>(input), static_cast<float*>(to));
     }
     input = to;
-  }
+    layer = layer->next;
+  } while (layer != nullptr);
   return Status::kOk;
 }
 

@@ -10,7 +10,7 @@
 
 #include <new>
 
-#include "engine/compact/names.h"
+#include "engine/names.h"
 #include "engine/predictor.h"
 #include "tensorflow/lite/micro/arena_allocator/single_arena_buffer_allocator.h"
 #include "tensorflow/lite/micro/memory_helpers.h"
@@ -303,6 +303,7 @@ Status Run(bool wants_int8, const void* input, void* output) {
   memcpy(from.data.raw, input, from.bytes);
   if (state.interpreter->Invoke() != kTfLiteOk) return Unsupported("an operator of TFLM failed");
   memcpy(output, to.data.raw, to.bytes);
+  state.shown = "";
   return Status::kOk;
 }
 

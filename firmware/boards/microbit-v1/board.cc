@@ -1,7 +1,7 @@
 // micro:bit v1: an nRF51822. Source: the board's schematic (V1.3 and V1.5), which has three rows of
 // nine LEDs, two of them missing.
 
-#include "boards/microbit/matrix.h"
+#include "boards/common/microbit.h"
 
 namespace board {
 namespace {

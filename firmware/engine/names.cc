@@ -1,4 +1,4 @@
-#include "engine/compact/names.h"
+#include "engine/names.h"
 
 namespace engine {
 namespace {

@@ -1,7 +1,7 @@
 // Texts of one list: they take less flash than pointers to as many.
 
-#ifndef ENGINE_COMPACT_NAMES_H_
-#define ENGINE_COMPACT_NAMES_H_
+#ifndef ENGINE_NAMES_H_
+#define ENGINE_NAMES_H_
 
 #include <stdint.h>
 
@@ -18,4 +18,4 @@ const char* TypeName(uint32_t type);
 
 }  // namespace engine
 
-#endif  // ENGINE_COMPACT_NAMES_H_
+#endif  // ENGINE_NAMES_H_

@@ -10,10 +10,10 @@
 // (UART); nRF52833 Product Specification v1.5, 5.4 (CLOCK), 6.8 (GPIO), 6.28 (TIMER) and the
 // registers of UART, which it calls deprecated and has kept.
 
-#include "boards/board.h"
+#include "boards/common/microbit.h"
 
+#include "boards/board.h"
 #include "boards/common/cortex_m.h"
-#include "boards/microbit/matrix.h"
 
 namespace board {
 namespace {

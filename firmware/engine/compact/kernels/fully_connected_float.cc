@@ -1,4 +1,4 @@
-#include "engine/compact/fully_connected.h"
+#include "engine/compact/kernels/fully_connected.h"
 
 #if ENGINE_FLOAT32
 

@@ -1,6 +1,6 @@
 // micro:bit v2: an nRF52833. Source: the board's schematic (V2.0 and V2.2).
 
-#include "boards/microbit/matrix.h"
+#include "boards/common/microbit.h"
 
 namespace board {
 namespace {

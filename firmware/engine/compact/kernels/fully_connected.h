@@ -3,23 +3,20 @@
 // Source: tensorflow/lite/kernels/internal/reference/integer_ops/fully_connected.h and
 // reference/fully_connected.h in the tflite-micro repository, whose results these equal.
 
-#ifndef ENGINE_COMPACT_FULLY_CONNECTED_H_
-#define ENGINE_COMPACT_FULLY_CONNECTED_H_
+#ifndef ENGINE_COMPACT_KERNELS_FULLY_CONNECTED_H_
+#define ENGINE_COMPACT_KERNELS_FULLY_CONNECTED_H_
 
 #include <stdint.h>
 
 #include "engine/compact/arithmetic.h"
-
-// A build without float32 models is smaller.
-#ifndef ENGINE_FLOAT32
-#define ENGINE_FLOAT32 1
-#endif
+#include "engine/compact/limits.h"
+#include "engine/options.h"
 
 namespace engine {
 
 // One layer, prepared. weights[row][column] and bias[row] stay in the model, at any alignment.
 struct Layer {
-  // The kernel for cores with DSP instructions reads these nine words in this order.
+  // The kernels in assembler read these nine words in this order.
   const uint8_t* weights;
   const uint8_t* bias;            // int32 or float32
   const Multiplier* multipliers;  // int8: those of the rows
@@ -36,6 +33,10 @@ struct Layer {
 #endif
   Layer* next;  // nullptr: none
 };
+static_assert(sizeof(void*) != 4 ||
+                  (sizeof(Layer) == (ENGINE_FLOAT32 ? kFloat32LayerBytes : kInt8LayerBytes) &&
+                   sizeof(Multiplier) == kMultiplierBytes),
+              "as in limits.h");
 
 // A word at any address: one instruction where the core can, bytes where it cannot.
 inline uint32_t Load(const uint8_t* address) {
@@ -45,11 +46,11 @@ inline uint32_t Load(const uint8_t* address) {
 }
 
 // Results stop at the limits of int8, not yet at those of the activation function. Input and output
-// must not overlap.
+// must not overlap. CMake takes the file with the core's own kernel, or fully_connected.cc.
 void FullyConnectedInt8(const Layer& layer, const int8_t* input, int8_t* output);
 
 void FullyConnectedFloat(const Layer& layer, const float* input, float* output);
 
 }  // namespace engine
 
-#endif  // ENGINE_COMPACT_FULLY_CONNECTED_H_
+#endif  // ENGINE_COMPACT_KERNELS_FULLY_CONNECTED_H_

@@ -1,7 +1,7 @@
 // How a micro:bit's pins are wired: what the two versions of the board differ in.
 
-#ifndef BOARDS_MICROBIT_MATRIX_H_
-#define BOARDS_MICROBIT_MATRIX_H_
+#ifndef BOARDS_COMMON_MICROBIT_H_
+#define BOARDS_COMMON_MICROBIT_H_
 
 #include <stdint.h>
 
@@ -20,10 +20,10 @@ struct Matrix {
   uint8_t wiring[kSide][kSide];
 };
 
-// Both are defined in v1.cc and in v2.cc.
+// Both are defined in the board.cc of each version.
 extern const Matrix kMatrix;
 extern const uint32_t kTransmitPin;  // the UART's, to the interface chip
 
 }  // namespace board
 
-#endif  // BOARDS_MICROBIT_MATRIX_H_
+#endif  // BOARDS_COMMON_MICROBIT_H_
