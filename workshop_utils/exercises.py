@@ -81,7 +81,7 @@ def first_good_epoch(answer: Any, val_loss: ArrayLike) -> str:
         return NOT_YET + f"training had the epochs 1 to {val_loss.size}."
     if answer == int(np.argmin(val_loss)) + 1:
         return NOT_YET + "that is the best epoch of all. Ten percent more loss is allowed."
-    if answer < wanted or not close[answer - 1]:
+    if not close[answer - 1]:
         above = val_loss[answer - 1] / val_loss.min() - 1
         return NOT_YET + f"at epoch {answer} the loss is still {above:.0%} above the best one."
     return NOT_YET + f"epoch {answer} is good enough, but an earlier one is, too."

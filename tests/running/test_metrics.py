@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from workshop_utils import data, files, inference, paths
+from workshop_utils import data, emulator, files, firmware, inference, paths
 from workshop_utils.running import metrics
 
 
@@ -44,12 +44,26 @@ def test_damaged_artifacts_are_left_out(reference_home, name, content):
     assert metrics.measure()["keras_bytes"] > 0
 
 
-def test_an_image_with_another_model_does_not_count(reference_home):
+@pytest.mark.parametrize(("wave", "sweep"), [(True, True), (True, False), (False, True)])
+def test_only_images_with_this_very_model_count(reference_home, monkeypatch, wave, sweep):
     model = paths.MODEL_TFLITE.read_bytes()
     files.write(paths.FIRMWARE_MODEL, "any")
-    for program in ("wave", "sweep"):
-        files.write(paths.FIRMWARE_IMAGES_DIR / f"emulator-compact-zig-{program}.elf", model[1:])
-    assert "flash_bytes" not in metrics.measure()
+    for program, is_ours in (("wave", wave), ("sweep", sweep)):
+        image = b"code" + (model if is_ours else model[1:])
+        files.write(paths.FIRMWARE_IMAGES_DIR / f"emulator-compact-zig-{program}.elf", image)
+    costs = {"flash": 9000, "ram": 500, "instructions": 3407.0}
+    monkeypatch.setattr(emulator, "run", lambda image: None)
+    monkeypatch.setattr(firmware, "costs", lambda image, result: costs)
+    monkeypatch.setattr(firmware, "equal_answers", lambda image, model, runtime: 256)
+    found = metrics.measure()
+    assert ("flash_bytes" in found) == (wave and sweep)
+    if wave and sweep:
+        assert (found["flash_bytes"], found["ram_bytes"], found["instructions"]) == (
+            9000,
+            500,
+            3407,
+        )
+        assert found.get("equal_answers", 256) == 256
 
 
 @pytest.mark.parametrize(
