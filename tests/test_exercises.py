@@ -56,7 +56,11 @@ CASES = [
         (2 * np.pi * (np.arange(8) + 0.5) / 8, RIGHT, "no neuron is dead"),
         (np.linspace(0.1, 6.1, 8), RIGHT, ""),
         ([0.5, 1, 2, 3, 4, 5, 5.5, 6], RIGHT, ""),
+        ([1.4, 2.8, 4.2, 5.0, 5.2, 5.4, 5.6, 5.8], RIGHT, ""),  # gaps of less than a quarter
+        ([1.7, 2.8, 4.2, 5.0, 5.2, 5.4, 5.6, 5.8], NOT_YET, "quarter of the range"),
         (np.linspace(0, 6, 8), NOT_YET, "1 of your places"),
+        (np.linspace(DATASET.x_train.min(), 6, 8), NOT_YET, "1 of your places"),
+        (np.linspace(1, DATASET.x_train.max(), 8), NOT_YET, "1 of your places"),
         (np.linspace(0, 360, 8), NOT_YET, "beyond an edge"),
         (np.full(8, 3.0), NOT_YET, "quarter of the range"),
         (np.linspace(0.1, 3, 8), NOT_YET, "quarter of the range"),

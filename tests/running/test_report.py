@@ -114,7 +114,7 @@ def test_the_commit_is_compared_always():
     assert report.compare(same, same)["Versions"][0] == ("commit", *["c20d04c948d6"] * 2)
     assert report.compare(same, other)["Versions"] == [
         ("commit", "c20d04c948d6", "59351fb00000"),
-        ("1 others are equal", "", ""),
+        ("1 other is equal", "", ""),
     ]
     assert "commit c20d04c948d6" in report.summary(same)
 

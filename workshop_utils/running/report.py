@@ -195,8 +195,9 @@ def compare(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Rows]:
 def _in_short(equal: Rows, others: bool) -> Rows:
     """How many rows are equal, in place of them; others: whether there are some that differ."""
     commit = [row for row in equal if row[0] == "commit"]
-    which = f"{len(equal)} others" if others else f"all {len(equal)}"
-    return [*commit, (f"{which} are equal", "", "")] if equal else []
+    which = f"{len(equal)} others are" if others else f"all {len(equal)} are"
+    which = "1 other is" if which == "1 others are" else which
+    return [*commit, (f"{which} equal", "", "")] if equal else []
 
 
 def _pairs(one: Mapping[str, Any], other: Mapping[str, Any]) -> Rows:
