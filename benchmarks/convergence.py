@@ -38,7 +38,7 @@ def learn(name, seed):
         verbose=False,
     )
     int8 = convert.to_int8(model, dataset.x_train[:500])
-    runtime = "litert" if inference.tflm_problem() else "tflm"
+    runtime = inference.best_runtime()
     test = dataset.x_test, dataset.y_test
     errors = {
         "float": model.evaluate(*test, verbose=0)[0],

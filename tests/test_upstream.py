@@ -40,6 +40,29 @@ def test_a_missing_litert_is_one_sentence(monkeypatch):
         upstream.tflite_schema()
 
 
+def test_the_schemas_own_code_forgets_to_align_buffers():
+    import flatbuffers
+
+    schema = upstream.tflite_schema()
+    model = schema.ModelT(version=3)
+    data = [bytes(range(1, size)) for size in (9, 20, 31, 42)]
+    model.buffers = [schema.BufferT(data=content) for content in data]
+    tensors = [schema.TensorT(type=9, buffer=number) for number in range(len(data))]
+    model.subgraphs = [schema.SubGraphT(tensors=tensors)]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), tflite.MARK)
+    offsets = {}
+    for name, content in (
+        ("its own", bytes(builder.Output())),
+        ("ours", upstream.pack_tflite(model)),
+    ):
+        parsed = tflite.parse(content).tensors
+        assert [bytes(tensor.data) for tensor in parsed] == data
+        offsets[name] = {tensor.offset % 16 for tensor in parsed}
+    assert offsets["its own"] != {0}
+    assert offsets["ours"] == {0}
+
+
 def test_the_converter_takes_a_scale_per_neuron_unless_it_is_told_by_a_private_name():
     import keras
     import tensorflow as tf

@@ -259,6 +259,29 @@ def test_values_that_int8_cannot_say():
         tflite.quantize([1.0, np.nan], 0.1, 0)
 
 
+# ---- Another one of it
+
+
+def test_an_edit_changes_what_it_says_and_nothing_else():
+    def edit(content):
+        content.description = "another"
+        content.subgraphs[0].tensors[1].name = "renamed"
+
+    before, after = tflite.parse(REFERENCE), tflite.parse(tflite.edited(REFERENCE, edit))
+    assert after.description == "another" and after.tensors[1].name == "renamed"
+    assert after.operators == before.operators
+    for one, other in zip(before.tensors, after.tensors, strict=True):
+        assert (one.shape, one.type, one.scales, one.data) == (
+            other.shape,
+            other.type,
+            other.scales,
+            other.data,
+        )
+        assert other.offset is None or other.offset % 16 == 0
+    with pytest.raises(WorkshopError, match=r"^The model is damaged"):
+        tflite.edited(b"nonsense" * 9, edit)
+
+
 # ---- Damage
 
 

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import Any
 
+from workshop_utils import files
 from workshop_utils.errors import WorkshopError
 
 _ALLOCATED = 2  # section flag SHF_ALLOC: it takes memory when the program runs
@@ -36,16 +37,16 @@ class Elf:
             ) from error
         self.path = Path(path)
         try:
-            with self.path.open("rb") as file:
+            with (
+                files.os_errors_as(f"Cannot read the image {self.path}"),
+                self.path.open("rb") as file,
+            ):
                 elf = ELFFile(file)
                 if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
                     raise WorkshopError(f"{self.path.name} is not a program for Arm Cortex-M.")
                 self.segments = _segments(elf)
                 self.sections = _sections(elf)
                 self.symbols, self._functions = _symbols(elf)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise WorkshopError(f"Cannot read the image {self.path}: {reason}.") from error
         except WorkshopError:
             raise
         except _broken(ELFError, ConstructError) as error:

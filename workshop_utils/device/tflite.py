@@ -1,13 +1,14 @@
 """A TensorFlow Lite model's flatbuffer, parsed into what it says: tensors and operators by name.
 
 `parse` checks each offset before it follows it, because the bytes may come from anywhere: any bytes
-become a Model or one sentence. Nothing here knows what an engine can run; `preflight` does.
+become a Model or one sentence. `edited` makes another flatbuffer of one. Nothing here knows what an
+engine can run; `preflight` does.
 """
 
 import functools
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -190,6 +191,18 @@ def parse(content: bytes) -> Model:
     offset that leads out of them, an operator without its tensors, no subgraph.
     """
     return _parse(bytes(content))
+
+
+def edited(content: bytes, edit: Callable[[Any], None]) -> bytes:
+    """The flatbuffer after edit(model), which changes a ModelT of the schema in place.
+
+    ModelT and what it holds have the schema's names, such as model.subgraphs[0].tensors[1].shape.
+    Raises WorkshopError if the bytes are no model.
+    """
+    parse(content)  # the schema's classes trust what they read
+    model = upstream.tflite_schema().ModelT.InitFromPackedBuf(content)
+    edit(model)
+    return upstream.pack_tflite(model)
 
 
 @functools.lru_cache(maxsize=4)  # pre-flight, the build and the interpreters ask for one model

@@ -101,24 +101,22 @@ def _sizes(counted: set[Path], home: paths.Home) -> Metrics:
 
 def _budget(counted: set[Path], home: paths.Home) -> Metrics:
     """What the firmware that notebook 06 builds takes, if it has this very model in it."""
-    wave, sweep = (
-        home.firmware_images_dir / f"emulator-compact-zig-{name}.elf" for name in ("wave", "sweep")
-    )
-    if not {home.model_tflite, home.firmware_model} <= counted or not wave.is_file():
-        return {}
-    model = home.model_tflite.read_bytes()
-    if model not in wave.read_bytes() or model not in sweep.read_bytes():
-        return {}
     from workshop_utils import emulator, firmware, inference
 
-    costs = firmware.costs(wave, emulator.run(wave))
+    image = firmware.locate(home=home)
+    if not {home.model_tflite, home.firmware_model} <= counted or not image.wave.is_file():
+        return {}
+    model = home.model_tflite.read_bytes()
+    if model not in image.wave.read_bytes() or model not in image.sweep.read_bytes():
+        return {}
+    costs = firmware.costs(image.wave, emulator.run(image.wave))
     found = {
         "flash_bytes": costs["flash"],
         "ram_bytes": costs["ram"],
         "instructions": costs["instructions"],
     }
     if inference.tflm_problem() is None:
-        found["equal_answers"] = firmware.equal_answers(sweep, model, "tflm")
+        found["equal_answers"] = firmware.equal_answers(image.sweep, model, "tflm")
     return found
 
 

@@ -108,7 +108,7 @@ def _convert(model: Any, dataset: data.Dataset, values: dict[str, Any]) -> bytes
 
 def _errors(model: Any, tflite: bytes, dataset: data.Dataset) -> dict[str, Any]:
     x, y = dataset.x_test, dataset.y_test
-    runtime = "litert" if inference.tflm_problem() else "tflm"
+    runtime = inference.best_runtime()
     answers = inference.predict(tflite, x, runtime)
     test_error, floor = _mean_square(answers - y), _mean_square(np.sin(x) - y)
     return {
