@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -67,6 +68,23 @@ def test_a_lock_is_held_by_one_and_dropped_by_a_killed_process(tmp_path):
     for _ in range(2):
         with files.locked(path, "Another is at work"):
             assert path.exists()
+
+
+def test_a_lock_is_waited_for_as_long_as_it_is_said(tmp_path):
+    path, ready, go = tmp_path / ".lock", threading.Event(), threading.Event()
+
+    def hold():
+        with files.locked(path, "busy"):
+            ready.set()
+            go.wait(60)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert ready.wait(60)
+    threading.Timer(0.2, go.set).start()
+    with files.locked(path, "busy", timeout=60):
+        assert go.is_set()
+    other.join()
 
 
 def test_a_lock_file_that_cannot_be_made_is_one_sentence(tmp_path):

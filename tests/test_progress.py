@@ -25,6 +25,7 @@ def test_a_notebook_keeps_one_line(monkeypatch, capsys):
         for step in range(4):
             bar.advance(1, loss=1 / (step + 1))
     assert "1 of 4 epochs, loss 1.0000" in handle.shown[1]
+    assert handle.shown[2].endswith(" 1 s left"), "A rest is never nothing."
     assert re.search(r"2 of 4 epochs, loss 0\.5000, \d+ s left$", handle.shown[2])
     assert "100%" in handle.shown[-1] and "loss 0.2500" in handle.shown[-1]
     assert "left" not in handle.shown[-1]

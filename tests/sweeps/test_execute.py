@@ -69,7 +69,7 @@ def test_a_scheduler_by_address(tmp_path, monkeypatch):
 
 
 def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(execute, "PATIENCE", 1)
+    monkeypatch.setattr(execute, "WAIT_SECONDS", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://"):
         with pytest.raises(WorkshopError, match=f"no Dask scheduler at {address}"):
             execute.execute(grid(SEED=[1, 2]), tmp_path / "sweep", scheduler=address, resume=True)
