@@ -9,7 +9,6 @@ are most of the time it takes. --no-fit leaves those two, about two minutes, out
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import re
@@ -20,6 +19,11 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
+
+from workshop_utils import data, quiet, training
+from workshop_utils.paths import Home
+from workshop_utils.running import course, notebooks, page
+from workshop_utils.running.kernel import Kernel
 
 # What a cell is about: the first of these that its source matches.
 KINDS = {
@@ -36,15 +40,13 @@ COLUMNS += ["pictures"]
 LAST = "06"  # of the notebooks that the original notebook's narrative covers
 
 
-def execute(number, copy):
-    """Run one notebook in this process. Returns seconds, CPU seconds and peak bytes."""
+def execute(number, copy, home):
+    """Run one notebook in this process, its artifacts in `home`. Returns seconds, CPU seconds and
+    peak bytes."""
     import papermill  # noqa: F401  (imported once for all notebooks, so not a notebook's time)
 
-    from workshop_utils.running import course, notebooks
-    from workshop_utils.running.kernel import Kernel
-
     started = time.perf_counter()
-    kernel = Kernel(notebooks.notebooks()[number])
+    kernel = Kernel(notebooks.notebooks()[number], home)
     failure = course.execute(kernel.notebook, copy, {}, kernel)
     kernel.stop()
     wall = time.perf_counter() - started
@@ -58,12 +60,12 @@ def execute(number, copy):
 def spent(copy, wall):
     """Where an executed notebook's seconds went: {kind: seconds}; 'kernel' is its start and end."""
     seconds = dict.fromkeys([*COLUMNS, "rest"], 0.0)
-    for cell in json.loads(copy.read_text(encoding="utf-8"))["cells"]:
+    for cell in notebooks.read(copy)["cells"]:
         record = cell["metadata"].get("papermill", {})
         if cell["cell_type"] != "code" or not record.get("end_time"):
             continue
         begin, end = (datetime.fromisoformat(record[key]) for key in ("start_time", "end_time"))
-        source = "".join(cell["source"])
+        source = notebooks.source(cell)
         kind = next((kind for kind, words in KINDS.items() if re.search(words, source)), "rest")
         seconds[kind] += (end - begin).total_seconds()
     seconds["kernel"] = wall - sum(seconds.values())
@@ -72,17 +74,12 @@ def spent(copy, wall):
 
 def fit_seconds():
     """The original notebook's two trainings with `model.fit`: seconds for both."""
-    from convergence import build
-
-    from workshop_utils import data, quiet
-    from workshop_utils.running import notebooks
-
     quiet.tensorflow()
     dataset = data.split(*data.make(1000, 0.1, seed=1))
     seconds = 0.0
-    for name, number in (("small", "03"), ("larger", "04")):
+    for network, number in ((training.small_network, "03"), (training.larger_network, "04")):
         schedule = notebooks.parameters(notebooks.notebooks()[number])
-        model = build(name, seed=1)
+        model = network(seed=1)
         started = time.perf_counter()
         model.fit(
             dataset.x_train,
@@ -114,20 +111,17 @@ def apart(task, *arguments):
 
 def main():
     """Print the tables."""
-    from workshop_utils.running import notebooks, page
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-fit", action="store_true", help="leave the comparison out")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["WORKSHOP_HOME"] = home
-
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(Path(folder))
         heads = ["wall s", "CPU s", "peak MB", "copy kB", *COLUMNS, "rest"]
         print(f"{'notebook':<20}" + "".join(f"{head:>11}" for head in heads))
         copies, total = [], [0.0] * len(heads)
         for number, notebook in notebooks.notebooks().items():
-            copy = Path(home, "output", notebook.name)
-            wall, cpu, peak = apart(execute, number, copy)
+            copy = home.output_dir / notebook.name
+            wall, cpu, peak = apart(execute, number, copy, home)
             size = copy.stat().st_size
             row = [wall, cpu, peak / 1e6, size / 1e3, *spent(copy, wall).values()]
             print_row(notebook.stem, row)
@@ -136,7 +130,7 @@ def main():
             copies.append(copy)
         print_row("together", total)
         started = time.perf_counter()
-        page.render(copies, Path(home, "output", page.REPORT))
+        page.render(copies, home.output_dir / page.REPORT)
         print(f"rendering the page   {time.perf_counter() - started:8.1f} s")
     whole = apart(run_seconds)
     print(f"01 to {LAST} in one run   {whole:8.1f} s, page included")

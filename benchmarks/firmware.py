@@ -7,10 +7,13 @@ ours were measured once, outside of this project, as the last lines say.
 """
 
 import argparse
-import os
 import shutil
 import tempfile
 from pathlib import Path
+
+from workshop_utils import emulator, firmware
+from workshop_utils.device.chips import CHIPS
+from workshop_utils.paths import Home
 
 COLUMNS = (
     "board",
@@ -36,12 +39,10 @@ TFLM: reference kernels at commit 90b983c2b, error texts stripped, GCC 12.2, an 
 in QEMU's mps2-an386; rounded."""
 
 
-def measure(board, toolchain, optimize, model):
+def measure(board, toolchain, optimize, model, home):
     """One row of the table for the compact engine."""
-    from workshop_utils import emulator, firmware
-
     image = firmware.build(
-        board=board, toolchain=toolchain, optimize=optimize, model=model, cycles=2
+        board=board, toolchain=toolchain, optimize=optimize, model=model, cycles=2, home=home
     )
     wave, sweep = (emulator.run(elf, board=board) for elf in (image.wave, image.sweep))
     costs = firmware.costs(image.wave, wave)
@@ -62,13 +63,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="a .tflite file")
     options = parser.parse_args()
-    from workshop_utils.device.chips import CHIPS
-
     with tempfile.TemporaryDirectory() as home:
-        os.environ["WORKSHOP_HOME"] = home
         toolchains = ["zig"] + ["gcc"] * bool(shutil.which("arm-none-eabi-gcc"))
         rows = [
-            measure(board, toolchain, optimize, options.model)
+            measure(board, toolchain, optimize, options.model, Home(Path(home)))
             for board in CHIPS
             for toolchain in toolchains
             for optimize in (("-O2", "-Os") if board == "emulator" else ("-O2",))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 GIBIBYTE = 2**30
 SERVER = 0.15  # GiB, a JupyterLab without kernels
-PATIENCE = 60  # seconds that attendees wait, if all of them run the notebook at once
+WAIT_SECONDS = 60  # seconds that attendees wait, if all of them run the notebook at once
 
 
 def start(home):
@@ -87,8 +87,8 @@ def main():
         f"A kernel takes {memory:.2f} GiB, so M GiB hold (M - 1) / {memory + SERVER:.2f} "
         f"attendees, with {SERVER} GiB for the server of each and 1 GiB for the system.\n"
         f"A run takes {work:.0f} seconds of a core, papermill and its page included, so N cores "
-        f"serve {PATIENCE / work:.1f} N attendees who all start it in the same moment and wait "
-        f"{PATIENCE} seconds at most."
+        f"serve {WAIT_SECONDS / work:.1f} N attendees who all start it in the same moment and wait "
+        f"{WAIT_SECONDS} seconds at most."
     )
     return 0 if all(ok for *_, ok in results) else 1
 

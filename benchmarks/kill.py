@@ -20,6 +20,10 @@ import sys
 import tempfile
 import time
 import zipfile
+from pathlib import Path
+
+from workshop_utils import c_source, data, inference
+from workshop_utils.paths import Home
 
 LAST = "06"
 FAST = {"SAMPLES": 100, "EPOCHS": 2}  # so that writing is a larger part of a run
@@ -35,22 +39,21 @@ def command(seed, only, *more):
     return [sys.executable, "-m", "workshop_utils.cli", "run", *words, *more]
 
 
-def damaged():
+def damaged(home):
     """The artifacts that are there but not whole, with the reason."""
-    from workshop_utils import c_source, data, inference, paths
 
     def is_zip(path):
         if zipfile.ZipFile(path).testzip():
             raise ValueError("damaged zip file")
 
     readers = {
-        paths.DATASET: data.load,
-        paths.SMALL_MODEL_TF: is_zip,
-        paths.MODEL_TF: is_zip,
-        paths.MODEL_NO_QUANT_TFLITE: lambda path: inference.details(path.read_bytes()),
-        paths.MODEL_TFLITE: lambda path: inference.details(path.read_bytes()),
-        paths.MODEL_TFLITE_MICRO: c_source.read,
-        paths.FIRMWARE_MODEL: c_source.read,
+        home.dataset: data.load,
+        home.small_model_tf: is_zip,
+        home.model_tf: is_zip,
+        home.model_no_quant_tflite: lambda path: inference.details(path.read_bytes()),
+        home.model_tflite: lambda path: inference.details(path.read_bytes()),
+        home.model_tflite_micro: c_source.read,
+        home.firmware_model: c_source.read,
     }
     found = {}
     for path, read in readers.items():
@@ -58,45 +61,43 @@ def damaged():
             if path.exists():
                 read(path)
         except Exception as error:
-            found[paths.shown(path)] = str(error)
+            found[home.display_path(path)] = str(error)
     return found
 
 
-def fingerprints():
+def fingerprints(home):
     """{artifact: hash} of those that are there."""
-    from workshop_utils import paths
+    there = (path for path in home.made_by if path.exists())
+    return {
+        home.display_path(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in there
+    }
 
-    there = (path for path in paths.MADE_BY if path.exists())
-    return {paths.shown(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in there}
 
-
-def unfinished():
+def unfinished(home):
     """Files beside artifacts and executed notebooks that were being written when a kill came."""
-    from workshop_utils import paths
-
-    folders = {path.parent for path in paths.MADE_BY} | {paths.OUTPUT_DIR}
+    folders = {path.parent for path in home.made_by} | {home.output_dir}
     hidden = (path for folder in folders for path in folder.glob(".*") if path.is_file())
     return [path for path in hidden if path.name != ".run.lock"]
 
 
-def trial(seed, only, longest, chance):
+def trial(home, seed, only, longest, chance):
     """Kill one run. Returns after how long, {damaged: reason}, artifacts replaced, recovered."""
-    before = fingerprints()
+    before = fingerprints(home)
     run = subprocess.Popen(command(seed, only), stdout=subprocess.DEVNULL)
     delay = chance.uniform(0, longest)
     time.sleep(delay)
     run.send_signal(signal.SIGKILL)
     run.wait()
-    left, bad = fingerprints(), damaged()
+    left, bad = fingerprints(home), damaged(home)
     replaced = sum(before.get(name) != value for name, value in left.items())
     again = subprocess.run(command(seed, only, "--resume"), capture_output=True, text=True)
     if again.returncode:
         print(again.stderr, file=sys.stderr)
-    after = fingerprints()
+    after = fingerprints(home)
     for name, value in left.items():
         if not name.endswith(".keras") and value not in (before.get(name), after.get(name)):
             bad[name] = "neither the old one nor the new one"
-    return delay, bad | damaged(), replaced, again.returncode == 0
+    return delay, bad | damaged(home), replaced, again.returncode == 0
 
 
 def main():
@@ -106,21 +107,22 @@ def main():
     parser.add_argument("--only", metavar="NN", help="kill runs of this notebook alone")
     options = parser.parse_args()
     chance = random.Random(1)
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["WORKSHOP_HOME"] = home
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["WORKSHOP_HOME"] = folder  # for the commands
+        home = Home(Path(folder))
         started = time.monotonic()
         subprocess.run(command(0, options.only), check=True, stdout=subprocess.DEVNULL)
         longest = time.monotonic() - started
         failed = 0
         for number in range(1, options.trials + 1):
-            delay, bad, replaced, recovered = trial(number, options.only, longest, chance)
+            delay, bad, replaced, recovered = trial(home, number, options.only, longest, chance)
             failed += bool(bad) or not recovered
             print(
                 f"trial {number}: killed after {delay:.1f} s, {replaced} artifacts were new, "
                 f"damaged: {bad or 'none'}, the next run {'succeeded' if recovered else 'FAILED'}",
                 flush=True,
             )
-        left = unfinished()
+        left = unfinished(home)
     print(f"{options.trials} kills, {failed} with damage; {len(left)} unfinished files left over.")
     return 1 if failed else 0
 

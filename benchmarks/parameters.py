@@ -6,12 +6,14 @@ No cell may fail. A run that does not learn has to say so and why; the lines are
 """
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from workshop_utils.errors import WorkshopError
+from workshop_utils.paths import Home
+from workshop_utils.running import course, notebooks
 
 EXTREMES = (
     {"NOISE": 0.0},
@@ -37,7 +39,7 @@ def verdicts(output):
     """What the executed notebooks say about learning."""
     lines = []
     for copy in sorted(output.glob("*.ipynb")):
-        for cell in json.loads(copy.read_text(encoding="utf-8"))["cells"]:
+        for cell in notebooks.read(copy)["cells"]:
             for printed in cell.get("outputs", []):
                 text = "".join(printed.get("text", ""))
                 if "draw a sine?" in text or "draws a sine:" in text:
@@ -47,20 +49,15 @@ def verdicts(output):
 
 def main():
     """Print each run's result."""
-    from workshop_utils.running import notebooks
-
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     failures = 0
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["WORKSHOP_HOME"] = home
-        from workshop_utils.errors import WorkshopError
-        from workshop_utils.running import course
-
+    with tempfile.TemporaryDirectory() as name:
+        home = Home(Path(name))
         for chosen in EXTREMES:
-            started, output = time.monotonic(), Path(home, "output")
+            started = time.monotonic()
             try:
-                course.run(notebooks.select(first="02"), chosen, output, lambda line: None)
-                said = "\n    ".join(verdicts(output))
+                course.run(notebooks.select(first="02"), chosen, say=lambda line: None, home=home)
+                said = "\n    ".join(verdicts(home.output_dir))
             except WorkshopError as error:
                 failures += 1
                 said = f"FAILED: {error}"

@@ -17,14 +17,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from workshop_utils.paths import Home
+from workshop_utils.running import course, notebooks
+from workshop_utils.sweeps import execute, spec
+
 SHORT = {"SEED": {"min": 1, "max": 16}}
 HUNDRED = {"SEED": {"min": 1, "max": 10}, "NEURONS": [2, 3, 4, 5, 6, 8, 10, 12, 16, 24]}
 
 
 def sweep_once(parameters, workers, kill_every=0):
-    """Do a sweep in a folder that is then gone. Returns seconds, runs a second, rows, kills."""
-    from workshop_utils.sweeps import execute, spec
-
+    """Do a sweep in a folder that is then gone. Returns seconds, runs per second, rows, kills."""
     plan = spec.plan({"mode": "grid", "parameters": parameters})
     ends, kills = [], 0
 
@@ -58,12 +60,11 @@ def kill_a_worker():
 
 def notebooks_seconds():
     """The notebooks that a run of a sweep stands for, headless."""
-    from workshop_utils.running import course, notebooks
-
     every = notebooks.notebooks()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        course.run([every[number] for number in ("02", "04", "05", "06")], {}, folder, print)
+        wanted = [every[number] for number in ("02", "04", "05", "06")]
+        course.run(wanted, {}, home=Home(Path(folder)))
         return time.perf_counter() - started
 
 
@@ -75,29 +76,27 @@ def main():
     options = parser.parse_args()
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"load before: {load}; {os.cpu_count()} cores", flush=True)
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["WORKSHOP_HOME"] = home
-        if options.kill_every:
-            _, _, rows, kills = sweep_once(SHORT, options.workers, options.kill_every)
-            counts = collections.Counter(row["run"] for row in rows)
-            print(
-                f"{kills} workers killed; of 16 runs {16 - len(counts)} were lost, "
-                f"{sum(count > 1 for count in counts.values())} doubled, "
-                f"{sum(row['status'] != 'ok' for row in rows)} failed; "
-                f"{sum(int(row['attempts']) > 1 for row in rows)} were tried again"
-            )
-            return
-        _, one, _, _ = sweep_once(SHORT, 1)
-        _, several, _, _ = sweep_once(SHORT, options.workers)
-        print(f"one worker    {60 * one:6.1f} runs a minute, {1 / one:.1f} s a run")
-        times = several / one
-        print(f"{options.workers} workers     {60 * several:6.1f} runs a minute: {times:.2f} times")
-        whole = notebooks_seconds()
-        share = 1 / one / whole
-        print(f"notebooks 02, 04, 05, 06 headless: {whole:.1f} s; a run is {share:.2f} of it")
-        seconds, _, rows, _ = sweep_once(HUNDRED, options.workers)
-        good = sum(row["status"] == "ok" for row in rows)
-        print(f"{len(rows)} runs on {options.workers} workers: {seconds:.0f} s, {good} ended well")
+    if options.kill_every:
+        _, _, rows, kills = sweep_once(SHORT, options.workers, options.kill_every)
+        counts = collections.Counter(row["run"] for row in rows)
+        print(
+            f"{kills} workers killed; of 16 runs {16 - len(counts)} were lost, "
+            f"{sum(count > 1 for count in counts.values())} doubled, "
+            f"{sum(row['status'] != 'ok' for row in rows)} failed; "
+            f"{sum(int(row['attempts']) > 1 for row in rows)} were tried again"
+        )
+        return
+    _, one, _, _ = sweep_once(SHORT, 1)
+    _, several, _, _ = sweep_once(SHORT, options.workers)
+    print(f"one worker    {60 * one:6.1f} runs per minute, {1 / one:.1f} s per run")
+    times = several / one
+    print(f"{options.workers} workers     {60 * several:6.1f} runs per minute: {times:.2f} times")
+    whole = notebooks_seconds()
+    share = 1 / one / whole
+    print(f"notebooks 02, 04, 05, 06 headless: {whole:.1f} s; a run is {share:.2f} of it")
+    seconds, _, rows, _ = sweep_once(HUNDRED, options.workers)
+    good = sum(row["status"] == "ok" for row in rows)
+    print(f"{len(rows)} runs on {options.workers} workers: {seconds:.0f} s, {good} ended well")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ import argparse
 import time
 from functools import partial
 
-from convergence import build
-
 from workshop_utils import data, quiet, training
 from workshop_utils.running import notebooks
 
@@ -40,9 +38,9 @@ def main():
     common = {"dataset": dataset, "epochs": options.epochs, "batch_size": batch_size}
 
     ours, our_losses = timed(
-        partial(training.fit, build("larger", options.seed)), verbose=False, **common
+        partial(training.fit, training.larger_network(options.seed)), verbose=False, **common
     )
-    theirs, their_losses = timed(build("larger", options.seed).fit, verbose=0, **common)
+    theirs, their_losses = timed(training.larger_network(options.seed).fit, verbose=0, **common)
     for name, seconds, losses in (
         ("training.fit", ours, our_losses),
         ("model.fit", theirs, their_losses),

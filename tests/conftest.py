@@ -6,6 +6,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
+from workshop_utils import paths
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
@@ -27,6 +29,13 @@ def pytest_terminal_summary(terminalreporter):
             recorded[name].append(count)
     for name, counts in recorded.items():
         terminalreporter.write_line(f"{name}: {sum(counts):,} inputs of {len(counts)} models")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A Home of the test's own; WORKSHOP_HOME names it, for commands and other processes."""
+    monkeypatch.setenv("WORKSHOP_HOME", str(tmp_path))
+    return paths.home()
 
 
 @pytest.fixture(scope="session")
@@ -58,11 +67,9 @@ def dataset():
 @pytest.fixture(scope="session")
 def model(dataset):
     """Notebook 04's model, trained just long enough that its weights are its own."""
-    from convergence import build
-
     from workshop_utils import training
 
-    network = build("larger", seed=1)
+    network = training.larger_network(seed=1)
     training.fit(
         network,
         dataset.x_train,

@@ -9,7 +9,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
+
+from workshop_utils.upstream import tflite_schema
+
+schema = tflite_schema()
 
 RELU, RELU6 = schema.ActivationFunctionType.RELU, schema.ActivationFunctionType.RELU6
 

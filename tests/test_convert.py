@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from workshop_utils import convert, inference, quiet
+from workshop_utils import convert, data, inference, quiet
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import notebooks
 
@@ -49,11 +49,24 @@ def test_notebook_05_converts_as_the_helper_does(model, dataset, int8_tflite):
     """The options that the notebook shows are the options that `to_int8` sets."""
     import tensorflow as tf
 
-    cells = notebooks.tagged_source(notebooks.notebooks()["05"], "recipe")
-    scope = {"tf": tf, "convert": convert, "model": model, "x_train": dataset.x_train}
-    for cell in cells:
-        exec(cell, scope | {"REPRESENTATIVE": 500}, scope)
-    assert scope["model_tflite"] == int8_tflite
+    notebook = notebooks.notebooks()["05"]
+    names = {"tf": tf, "convert": convert, "model": model, "x_train": dataset.x_train}
+    names |= notebooks.parameters(notebook)
+    for cell in notebooks.tagged_source(notebook, "recipe"):
+        exec(compile(cell, str(notebook), "exec"), names)
+    assert names["model_tflite"] == int8_tflite
+
+
+def test_the_options_are_what_to_int8_leaves_open():
+    assert convert.options() == {"per_channel": False}
+
+
+@pytest.mark.parametrize("representative", [0, data.MAX_SAMPLES + 1, 1.5, "all"])
+def test_a_number_of_representative_samples_that_cannot_be(representative):
+    with pytest.raises(WorkshopError, match=r"^REPRESENTATIVE is"):
+        convert.check_parameters(representative)
+    convert.check_parameters(1)
+    convert.check_parameters(data.MAX_SAMPLES)
 
 
 def test_silence(model, dataset, capfd):

@@ -46,6 +46,25 @@ def test_bad_seeds(seed):
         data.make(100, 0.1, seed)
 
 
+@pytest.mark.parametrize("samples", [data.MIN_SAMPLES, data.MAX_SAMPLES])
+@pytest.mark.parametrize("noise", [0, data.MAX_NOISE])
+@pytest.mark.parametrize("seed", [0, 2**32 - 1])
+def test_the_last_values_that_work(samples, noise, seed):
+    data.check_parameters(samples, noise, seed)
+    for bad in ((samples, data.MAX_NOISE + 0.1, seed), (samples, True, seed)):
+        with pytest.raises(WorkshopError, match=r"^NOISE is"):
+            data.check_parameters(*bad)
+
+
+def test_a_model_draws_a_sine_if_it_is_close_to_the_floor():
+    x, y = data.make(100_000, 0.2, seed=5)
+    floor = data.noise_floor(x, y)
+    assert floor == pytest.approx(0.04, rel=0.02)
+    assert data.noise_floor(x, np.sin(x)) == 0
+    assert data.draws_a_sine(0.02, 0.01) is True and data.draws_a_sine(0.0201, 0.01) is False
+    assert data.draws_a_sine(floor, floor) is True
+
+
 def test_split_deals_out_every_sample_once():
     x, y = data.make(1000, 0.1, seed=1)
     parts = data.split(x, y)

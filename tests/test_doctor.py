@@ -75,7 +75,7 @@ def test_a_missing_package_fails_with_the_command(monkeypatch):
     monkeypatch.setattr(doctor, "_set_up_by_install", lambda: True)
     result = command(monkeypatch, ("Packages", True, doctor._packages))
     assert result.exit_code == 1
-    assert "MEND" in result.output and "1 missing: keras" in result.output
+    assert "FIX " in result.output and "1 missing: keras" in result.output
     assert "uv pip install --python" in result.output
     assert "--require-hashes -r requirements.lock" in result.output
     assert "Not ready yet" in result.output
@@ -192,6 +192,55 @@ def test_a_check_that_breaks_does_not_take_the_doctor_along(monkeypatch):
     result = command(monkeypatch, ("Kernel", True, breaks))
     assert result.exit_code == 1
     assert "OSError: no libc here" in result.output and "Traceback" not in result.output
+
+
+WITHOUT = """
+import json, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if {missing}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from workshop_utils import doctor
+print(json.dumps(doctor.examine()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("missing", "broken"),
+    [
+        (
+            "top not in sys.stdlib_module_names and top != 'workshop_utils'",
+            {"Packages", "Jupyter kernel", "Compiler, emulator", "Build tools"},
+        ),
+        ("top == 'numpy'", {"Compiler, emulator"}),
+        ("top == 'packaging'", {"Packages"}),
+    ],
+    ids=["all", "numpy", "packaging"],
+)
+def test_it_says_what_is_wrong_whichever_package_is_missing(missing, broken):
+    code = WITHOUT.format(missing=missing)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert not found["ready"]
+    assert {
+        check["name"] for check in found["checks"] if check["required"] and not check["ok"]
+    } == (broken)
+    for check in found["checks"]:
+        assert check["ok"] or (check["found"] and check["advice"])
+
+
+def test_a_line_for_a_terminal_has_a_mark_of_one_width():
+    check = {"name": "Disk", "ok": True, "required": True, "found": "much", "advice": None}
+    marks = []
+    for changes in ({}, {"ok": False, "advice": "buy one"}, {"ok": False, "required": False}):
+        line = doctor.text({**check, **changes}, lambda mark: marks.append(mark) or mark)
+        assert ("-> buy one" in line) == (changes.get("advice") is not None)
+    assert marks == ["ok  ", "FIX ", "note"]
 
 
 def test_programs_that_are_not_needed_come_with_how_to_get_them(monkeypatch):

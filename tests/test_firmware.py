@@ -6,29 +6,26 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import bincopy
 import numpy as np
 import pytest
 import qemu
 import tflite_factory
 from click.testing import CliRunner
 from elftools.elf.elffile import ELFFile
+from single_steps import count_by_single_steps
+from uf2utils.file import UF2File
 
 from workshop_utils import c_source, emulator, firmware, inference, paths
 from workshop_utils.cli import main
-from workshop_utils.device import boards, compiling, console
+from workshop_utils.device import boards, compiling, console, images
+from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
 
 WORKSHOP = [sys.executable, "-m", "workshop_utils.cli"]
-
-
-def use_home(patch, home):
-    """Let the firmware's files live in `home`, where notebook 06 has not written a model yet."""
-    patch.setattr(paths, "HOME", home)
-    patch.setattr(paths, "FIRMWARE_MODEL", home / "firmware" / "model" / "model.cc")
-    patch.setattr(paths, "FIRMWARE_BUILD_DIR", home / "firmware" / "build")
-    patch.setattr(paths, "FIRMWARE_IMAGES_DIR", home / "firmware" / "images")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +36,7 @@ def shared_home(home_with_cache):
 
 @pytest.fixture
 def home(shared_home, monkeypatch):
-    use_home(monkeypatch, shared_home)
+    monkeypatch.setenv("WORKSHOP_HOME", str(shared_home))
     yield shared_home
     (shared_home / "firmware" / "model" / "model.cc").unlink(missing_ok=True)
 
@@ -47,7 +44,7 @@ def home(shared_home, monkeypatch):
 @pytest.fixture
 def fresh_home(home_with_cache, tmp_path, monkeypatch):
     """A home of the test's own; it takes over what Zig has compiled for others."""
-    use_home(monkeypatch, home_with_cache(tmp_path))
+    monkeypatch.setenv("WORKSHOP_HOME", str(home_with_cache(tmp_path)))
     return tmp_path
 
 
@@ -130,8 +127,6 @@ def test_the_led_register_and_the_instruction_counts_match_the_lines(home):
 
 
 def test_counting_real_firmware_by_blocks_is_counting_instructions(home):
-    from test_emulator import count_by_single_steps
-
     image = firmware.build(inferences_per_cycle=20, cycles=1).wave
     assert emulator.run(image).instructions == count_by_single_steps(image)
 
@@ -210,7 +205,7 @@ def test_a_build_stays_in_its_folders(fresh_home):
 
 
 def test_a_folder_with_a_space_and_settings_for_something_else(fresh_home, monkeypatch):
-    use_home(monkeypatch, fresh_home / "my course")
+    monkeypatch.setenv("WORKSHOP_HOME", str(fresh_home / "my course"))
     for name in ("CXXFLAGS", "LDFLAGS", "CXX", "CMAKE_GENERATOR"):
         monkeypatch.setenv(name, "-no-such-thing")
     monkeypatch.delenv("HOME", raising=False)
@@ -282,34 +277,6 @@ def test_a_model_larger_than_the_flash(home, model, tmp_path):
         firmware.build(model=large)
 
 
-@pytest.mark.parametrize("linker", ["zig", "gcc"])
-def test_the_linkers_word_on_a_full_flash_is_understood(tmp_path, linker):
-    if linker == "gcc":
-        qemu.require("arm-none-eabi-g++")
-        compiler = ["arm-none-eabi-g++", "-mcpu=cortex-m4", "-mthumb", "-nostartfiles"]
-    else:
-        compiler = [sys.executable, "-m", "ziglang", "c++", "-mcpu=cortex_m4", "-fno-unwind-tables"]
-        compiler += ["-target", "thumb-freestanding-eabi"]
-    (tmp_path / "large.cc").write_text('extern "C" const char model[5000] = {1};')
-    (tmp_path / "script.ld").write_text(
-        "MEMORY { FLASH (rx) : ORIGIN = 0, LENGTH = 4000 }\n"
-        "SECTIONS { .model : { *(.rodata*) } > FLASH  /DISCARD/ : { *(.ARM*) } }"
-    )
-    said = subprocess.run(
-        [*compiler, "-nostdlib", "-Wl,-T,script.ld", "-Wl,-e,model", "large.cc", "-o", "large.elf"],
-        cwd=tmp_path,
-        env={**os.environ, "ZIG_GLOBAL_CACHE_DIR": "zig", "ZIG_LOCAL_CACHE_DIR": "zig"},
-        capture_output=True,
-        text=True,
-    )
-    assert said.returncode
-    sentence = compiling.explain(said.stdout + said.stderr)
-    assert re.match(
-        "The firmware does not fit: it needs (1,000 bytes )?more than the board's", sentence
-    )
-    assert "an image built before stays as it was" in sentence
-
-
 @pytest.fixture
 def broken_sources(fresh_home, monkeypatch):
     """A former image, and since then a mistake in the application's source."""
@@ -322,7 +289,7 @@ def broken_sources(fresh_home, monkeypatch):
     return image
 
 
-def test_a_compile_error_names_the_line_and_the_log_and_keeps_the_image(broken_sources):
+def test_a_compile_error_names_the_line_and_the_log_and_keeps_the_image(fresh_home, broken_sources):
     former = broken_sources.wave.read_bytes()
     with pytest.raises(WorkshopError) as caught:
         firmware.build()
@@ -330,7 +297,7 @@ def test_a_compile_error_names_the_line_and_the_log_and_keeps_the_image(broken_s
     assert "wave.cc:" in sentence and "'a_mistake'" in sentence and "\n" not in sentence
     log = "firmware/build/emulator-compact-zig/build.log"
     assert sentence.endswith(f"The whole log is {log}.")
-    assert "'b_mistake'" in (paths.HOME / log).read_text()
+    assert "'b_mistake'" in (fresh_home / log).read_text()
     assert broken_sources.wave.read_bytes() == former
 
 
@@ -358,39 +325,8 @@ def test_a_full_disk_keeps_the_former_images(home, monkeypatch):
     assert (files_below(paths.FIRMWARE_IMAGES_DIR), image.wave.read_bytes()) == former
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        "x.cc:1:1: fatal error: error writing to /tmp/x.s: No space left on device\n",
-        "error: unable to build: NoSpaceLeft\n",
-        "ninja: error: WriteFile(build.ninja): Disk quota exceeded\n",
-    ],
-)
-def test_a_disk_that_fills_up_while_compiling(said):
-    sentence = compiling.explain(said)
-    assert sentence.startswith(
-        "The firmware was not built because the disk is full; an image built b"
-    )
-
-
-@pytest.mark.parametrize(
-    ("said", "part"),
-    [
-        ("", "the compiler said nothing"),
-        ("[1/2] Building\nKilled\n", "Killed"),
-        ("a.cc:3: undefined reference to `f'\ncollect2: error: ld returned 1", "undefined refe"),
-        ("/usr/bin/../arm/ld: RAM is full\ncollect2: error: ld returned 1", "built: RAM is full;"),
-        ("CMake Error at CMakeLists.txt:3 (message):\n  No\n  engine.\n\n-- Bad\n", "No engine;"),
-        ("ninja: error: 'model.cc', needed by 'model.o', missing\n", "'model.cc', needed by"),
-    ],
-)
-def test_explain(said, part):
-    sentence = compiling.explain(said, paths.FIRMWARE_BUILD_DIR / "build.log")
-    assert part in sentence and "\n" not in sentence and "build.log" in sentence
-
-
 def test_a_build_folder_that_cannot_be_made(tmp_path, monkeypatch):
-    use_home(monkeypatch, tmp_path)
+    monkeypatch.setenv("WORKSHOP_HOME", str(tmp_path))
     (tmp_path / "firmware").write_text("a file where a folder should be")
     with pytest.raises(WorkshopError, match=r"^Cannot build in firmware/build/.*an image built"):
         firmware.build()
@@ -436,6 +372,154 @@ def test_a_model_that_the_engine_does_not_know_stops_with_its_reason(
     for program in (image.wave, image.sweep):
         with pytest.raises(WorkshopError, match=rf"^The firmware stopped: .*{named}.*\.$"):
             emulator.run(program)
+
+
+# ---- Where images are, and what they cost
+
+
+def test_an_image_is_where_build_puts_it(home, tmp_path):
+    assert firmware.build() == firmware.locate()
+    sources = tmp_path / "copy"
+    placed = firmware.locate("host", "tflm", "gcc", sources, paths.Home(tmp_path))
+    name = f"copy-host-tflm-gcc-wave{compiling.EXE}"
+    assert placed.wave == tmp_path / "firmware" / "images" / name
+    assert (placed.board, placed.engine, placed.toolchain) == ("host", "tflm", "gcc")
+
+
+def test_the_file_for_the_drive_lies_beside_the_image(home):
+    pico = firmware.locate("pico")
+    assert pico.file() == pico.wave.with_suffix(".uf2")
+    assert pico.file("sweep") == pico.sweep.with_suffix(".uf2")
+    with pytest.raises(WorkshopError, match="The board emulator has no drive"):
+        firmware.locate().file()
+
+
+def test_costs_and_equal_answers(home, model, expected):
+    image = firmware.build()
+    result = emulator.run(image.wave)
+    found, taken = firmware.costs(image.wave, result), firmware.sizes(image.wave)
+    assert found["flash"] == sum(taken.values()) - taken["bss"]
+    assert found["ram"] == taken["data"] + taken["bss"] + result.arena_used + result.stack_bytes
+    assert found["instructions"] == np.median(result.instructions)
+    assert firmware.equal_answers(image.sweep, model, "tflm") == 256
+    other = tflite_factory.quantized(tflite_factory.sine_layers((1, 4, 1)))
+    codes = np.arange(-128, 128).astype(np.int8)
+    answers = np.array([answer for _, answer in expected])
+    wanted = int(np.sum(inference.invoke(other, codes, "tflm") == answers))
+    assert firmware.equal_answers(image.sweep, other, "tflm") == wanted < 256
+
+
+def test_the_kernel_for_float32_is_left_out_for_int8_alone(home, model, tmp_path):
+    def options(content):
+        (tmp_path / "m.tflite").write_bytes(content)
+        firmware.build(model=tmp_path / "m.tflite")
+        cache = paths.FIRMWARE_BUILD_DIR / "emulator-compact-zig" / "CMakeCache.txt"
+        return re.search(r"ENGINE_FLOAT32:\w+=(\w+)", cache.read_text())[1]
+
+    floats = tflite_factory.fully_connected(tflite_factory.sine_layers((1, 4, 1)), "float32")
+    assert [options(content) for content in (model, floats, model[:400])] == ["OFF", "ON", "ON"]
+
+
+@pytest.mark.parametrize(
+    ("inferences", "cycles", "sentence"),
+    [
+        (0, 1, "INFERENCES_PER_CYCLE is 0, but must be from 1 to 1,000"),
+        (1001, 1, "INFERENCES_PER_CYCLE is 1001"),
+        (1, 0, "CYCLES is 0, but must be from 1 to 10"),
+        (1, 11, "CYCLES is 11"),
+    ],
+)
+def test_parameters_of_notebook_6(inferences, cycles, sentence):
+    firmware.check_parameters(1, 10)
+    firmware.check_parameters(1000, 1)
+    with pytest.raises(WorkshopError, match=sentence):
+        firmware.check_parameters(inferences, cycles)
+
+
+# ---- The files for a board's drive
+
+
+@pytest.mark.parametrize(
+    "board", [boards.BOARDS[name] for name in boards.REAL], ids=lambda b: b.name
+)
+def test_the_real_firmwares_files_hold_its_images(shared_home, monkeypatch, board):
+    monkeypatch.setenv("WORKSHOP_HOME", str(shared_home))
+    made = firmware.build(board.name)
+    for name in firmware.PROGRAMS:
+        file = made.file(name)
+        if board.suffix == ".hex":
+            read = bincopy.BinFile()
+            read.add_ihex(file.read_text(encoding="ascii"))
+            start, content = read.minimum_address, bytes(read.as_binary())
+        elif board.suffix == ".uf2":
+            blocks = list(UF2File(str(file)))
+            start = blocks[0].header.address
+            content = b"".join(bytes(block.payload[:256]) for block in blocks)
+        else:
+            start, content = board.flash.start, file.read_bytes()
+        # Against the ELF as pyelftools reads it.
+        with getattr(made, name).open("rb") as elf:
+            parts = [
+                (part["p_paddr"], part.data()) for part in ELFFile(elf).iter_segments("PT_LOAD")
+            ]
+        assert start == board.flash.start
+        for address, part in parts:
+            assert content[address - start :][: len(part)] == part
+        last = max(address + len(part) for address, part in parts if part) - start
+        assert len(content) - last in range(256 if board.suffix == ".uf2" else 1)
+
+
+@pytest.fixture
+def toy(shared_home, monkeypatch):
+    """A board with a drive whose firmware is the emulated board's."""
+    monkeypatch.setenv("WORKSHOP_HOME", str(shared_home))
+    microbit = boards.BOARDS["microbit-v2"]
+    emulated = boards.BOARDS["emulator"]
+    memory = {"flash": emulated.flash, "ram": emulated.ram}
+    board = replace(microbit, name="toy", title="toy", folder=emulated.folder, **memory)
+    monkeypatch.setitem(boards.BOARDS, "toy", board)
+    monkeypatch.setattr(boards, "REAL", (*boards.REAL, "toy"))
+    return board
+
+
+def test_a_build_leaves_the_file_to_copy(toy):
+    made = firmware.build("toy")
+    for name in ("wave", "sweep"):
+        file = made.file(name)
+        assert file.parent == paths.FIRMWARE_IMAGES_DIR and file.suffix == ".hex"
+        read = bincopy.BinFile()
+        read.add_ihex(file.read_text(encoding="ascii"))
+        start, content = images.flat(Elf(getattr(made, name)))
+        assert (read.minimum_address, bytes(read.as_binary())) == (start, content)
+        assert len(content) > 5000
+    assert not list(paths.FIRMWARE_IMAGES_DIR.glob(".*"))
+
+
+def test_a_build_for_a_board_says_what_to_copy(toy, monkeypatch):
+    made = firmware.build("toy")
+    monkeypatch.setattr(firmware, "build", lambda **choices: made)
+    result = CliRunner().invoke(main, ["firmware", "build"])
+    assert result.exit_code == 0, result.stderr
+    assert "The file to copy is firmware/images/toy-compact-zig-wave.hex" in result.stdout
+
+
+def test_an_image_that_does_not_fit_keeps_the_former_files(toy, monkeypatch):
+    former = firmware.build("toy").file().read_bytes()
+    small = replace(toy, ram=boards.Memory(0x20000000, 4096))
+    monkeypatch.setitem(boards.BOARDS, "toy", small)
+    with pytest.raises(WorkshopError, match=r"wave\.elf: The vector table puts the stack at 0x204"):
+        firmware.build("toy", inferences_per_cycle=7)
+    assert firmware.locate("toy").file().read_bytes() == former
+
+
+def test_a_model_that_does_not_suit_is_refused_before_anything_is_compiled(toy, tmp_path):
+    wide = tmp_path / "wide.tflite"
+    wide.write_bytes(tflite_factory.quantized(tflite_factory.sine_layers((2, 4, 1))))
+    log = paths.FIRMWARE_BUILD_DIR / "toy-compact-zig" / "build.log"
+    before = log.read_bytes() if log.exists() else None
+    with pytest.raises(WorkshopError, match=r"input has 2 values"):
+        firmware.build("toy", model=wide)
+    assert (log.read_bytes() if log.exists() else None) == before
 
 
 # ---- Programs of the desktop

@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+import tflite_factory
 
 from workshop_utils import inference
 from workshop_utils.errors import TflmUnavailable, WorkshopError
@@ -11,50 +12,28 @@ needs_tflm = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize(
-    ("value", "scale", "zero_point", "expected"),
-    [
-        (0, 0.1, 3, 3),
-        (0.26, 0.1, 0, 3),  # cutting off would give 2
-        (-0.26, 0.1, 0, -3),
-        (2 * np.pi, 0.0245, -128, 127),  # would wrap to -128 without clipping
-        (-1e9, 0.1, 0, -128),
-        (1e9, 0.1, 0, 127),
-    ],
-)
-def test_quantize(value, scale, zero_point, expected):
-    q = inference.quantize([value], scale, zero_point)
-    assert q.dtype == np.int8 and q.tolist() == [expected]
+def test_details_are_what_litert_says(int8_tflite, float_tflite):
+    from ai_edge_litert.interpreter import Interpreter
+
+    for content in (int8_tflite, float_tflite):
+        interpreter = Interpreter(model_content=content)
+        wanted = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        for found, said in zip(inference.details(content), wanted, strict=True):
+            assert found["name"] == said["name"] and found["dtype"] == said["dtype"]
+            assert found["quantization"] == said["quantization"]
+            assert found["shape"].tolist() == said["shape"].tolist()
 
 
-def test_there_and_back_is_off_by_half_a_step_at_most():
-    x = np.linspace(-1, 1, 999, dtype=np.float32)
-    back = inference.dequantize(inference.quantize(x, 0.01, 5), 0.01, 5)
-    assert back.dtype == np.float32
-    assert np.abs(back - x).max() <= 0.005 + 1e-6
+def test_a_model_of_a_type_that_has_no_arrays():
+    content = tflite_factory.quantized(tflite_factory.sine_layers((1, 4, 1)))
+    to_int4 = tflite_factory.setter("subgraphs.0.tensors.0.type", tflite_factory.Type.INT4)
+    with pytest.raises(WorkshopError, match=r"^The model's tensor input is INT4; convert it again"):
+        inference.details(tflite_factory.edited(content, to_int4))
 
 
-def test_back_and_there_is_exact_for_every_code():
-    codes = np.arange(-128, 128).astype(np.int8)
-    assert np.array_equal(inference.quantize(inference.dequantize(codes, 0.3, -7), 0.3, -7), codes)
-
-
-def test_shapes_stay():
-    assert inference.quantize(np.zeros((2, 3)), 1, 0).shape == (2, 3)
-    assert inference.dequantize(np.zeros((2, 3), np.int8), 1, 0).shape == (2, 3)
-
-
-@pytest.mark.parametrize("scale", [0, -0.1, float("nan"), float("inf")])
-def test_bad_scale(scale):
-    with pytest.raises(ValueError, match="must be a positive number"):
-        inference.quantize([1.0], scale, 0)
-    with pytest.raises(ValueError, match="must be a positive number"):
-        inference.dequantize([1], scale, 0)
-
-
-def test_values_that_int8_cannot_say():
-    with pytest.raises(ValueError, match="NaN or infinity"):
-        inference.quantize([1.0, np.nan], 0.1, 0)
+def test_the_arithmetic_of_quantization_is_here_too():
+    assert inference.quantize([0.26], 0.1, 0).tolist() == [3]
+    assert inference.dequantize([3], 0.5, 1).tolist() == [1.0]
 
 
 def test_keras_and_tflite_float_equal_a_forward_pass(model, float_tflite, dataset, forward):
@@ -92,6 +71,11 @@ def test_tflm_answers_as_its_own_interpreter_does(int8_tflite):
     assert answers.dtype == np.int8
     assert answers.tolist() == expected
     assert len(set(expected)) > 50, "The model answers nearly the same to everything."
+
+
+@needs_tflm
+def test_the_best_runtime_is_the_chips():
+    assert inference.best_runtime() == "tflm"
 
 
 @needs_tflm
@@ -150,5 +134,6 @@ def test_x_and_y_of_different_length(int8_tflite, dataset):
 def test_without_tflm_a_sentence_says_so(monkeypatch, int8_tflite, dataset):
     monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
     assert "Linux on x86-64" in inference.tflm_problem()
+    assert inference.best_runtime() == "litert"
     with pytest.raises(TflmUnavailable, match="no Python package for this machine"):
         inference.predict(int8_tflite, dataset.x_test, "tflm")

@@ -14,8 +14,7 @@ def home(tmp_path_factory):
     """Builds go to a temporary folder."""
     folder = tmp_path_factory.mktemp("lab")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("FIRMWARE_BUILD_DIR", "FIRMWARE_IMAGES_DIR", "FIRMWARE_MODEL"):
-            patch.setattr(paths, name, folder / name)
+        patch.setenv("WORKSHOP_HOME", str(folder))
         yield folder
 
 

@@ -1,5 +1,8 @@
 import io
 import re
+import time
+
+import pytest
 
 from workshop_utils import progress
 
@@ -22,6 +25,7 @@ def test_a_notebook_keeps_one_line(monkeypatch, capsys):
         for step in range(4):
             bar.advance(1, loss=1 / (step + 1))
     assert "1 of 4 epochs, loss 1.0000" in handle.shown[1]
+    assert handle.shown[2].endswith(" 1 s left"), "A rest is never nothing."
     assert re.search(r"2 of 4 epochs, loss 0\.5000, \d+ s left$", handle.shown[2])
     assert "100%" in handle.shown[-1] and "loss 0.2500" in handle.shown[-1]
     assert "left" not in handle.shown[-1]
@@ -43,8 +47,8 @@ def test_the_time_left_does_not_count_the_warm_up(monkeypatch):
     handle = Handle()
     monkeypatch.setattr(progress, "_display_handle", lambda: handle)
     with progress.Progress(100, "epochs") as bar:
-        now = [bar._time()]
-        monkeypatch.setattr(bar, "_time", lambda: now[0])
+        now = [time.monotonic()]
+        monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
         for seconds in (30, 2, 2):
             now[0] += seconds
             bar.advance(1, loss=0.5)
@@ -56,6 +60,35 @@ def test_the_time_left_does_not_count_the_warm_up(monkeypatch):
         assert handle.shown[4].endswith("93 of 100 epochs, loss 0.5000, 14 s left")
         bar.advance(7, loss=0.5)
     assert handle.shown[-1].endswith("100 of 100 epochs, loss 0.5000")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s left"), (59.4, "59 s left"), (59.6, "1 min 00 s left"), (196, "3 min 16 s left")],
+)
+def test_time_left(seconds, text):
+    assert progress.time_left(seconds) == text
+
+
+def test_the_pace_leaves_slow_first_steps_out_as_soon_as_it_can(monkeypatch):
+    """Two steps of 50 s, then eight of 1 s."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    pace, seconds = progress.Pace(10, warm_up=2), []
+    for done in range(11):
+        now[0] += 50 if 1 <= done <= 2 else 1
+        seconds.append(pace.mark(done))
+    assert seconds[0] is None and seconds[1] == 450
+    assert seconds[4:] == [6, 5, 4, 3, 2, 1, 0]
+
+
+def test_what_was_done_before_is_no_speed(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    pace = progress.Pace(100)
+    assert pace.mark(90) is None
+    now[0] = 10
+    assert pace.mark(91) == 90
 
 
 def test_disabled_says_nothing(capsys):

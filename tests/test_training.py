@@ -1,9 +1,12 @@
+import random
+import threading
+
 import numpy as np
 import pytest
-from convergence import build
 
-from workshop_utils import training
+from workshop_utils import data, training
 from workshop_utils.errors import MissingArtifact, WorkshopError
+from workshop_utils.running import notebooks
 
 EPOCHS = 20
 
@@ -26,8 +29,97 @@ def assert_same(ours, theirs, model, reference):
         assert np.allclose(mine, other, rtol=1e-4, atol=1e-6)
 
 
+# ---- The networks
+
+
+def made_by_cells(number, **values):
+    """What is known after a notebook's own cells tagged 'recipe' have run."""
+    notebook = notebooks.notebooks()[number]
+    names = {"np": np, **notebooks.parameters(notebook), **values}
+    for cell in notebooks.tagged_source(notebook, "recipe"):
+        exec(compile(cell, str(notebook), "exec"), names)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "network", "choices"),
+    [
+        ("03", "small_model", training.small_network, {}),
+        ("04", "model", training.larger_network, {}),
+        ("04", "model", training.larger_network, {"NEURONS": 5, "LAYERS": 3}),
+        ("04", "model", training.larger_network, {"NEURONS": 1, "LAYERS": 1}),
+    ],
+)
+@pytest.mark.parametrize("seed", [1, 2**32 - 1])
+def test_the_functions_make_what_the_notebooks_cells_make(
+    number, name, network, choices, seed, dataset
+):
+    """Bit for bit, before and after training."""
+    theirs = made_by_cells(number, SEED=seed, **choices)[name]
+    first = theirs.get_weights()
+    expected = training.fit(theirs, **arguments(dataset, epochs=3), verbose=False)
+    ours = network(seed, **{key.lower(): value for key, value in choices.items()})
+    assert all(map(np.array_equal, ours.get_weights(), first))
+    history = training.fit(ours, **arguments(dataset, epochs=3), verbose=False)
+    assert all(map(np.array_equal, ours.get_weights(), theirs.get_weights()))
+    assert history.history == expected.history
+
+
+def test_the_first_weights_are_glorots_and_differ_from_layer_to_layer():
+    model = training.larger_network(3, 8, 4)
+    kernels = model.get_weights()[::2]
+    for kernel in kernels:
+        limit = np.sqrt(6 / sum(kernel.shape))
+        assert 0.5 * limit < abs(kernel).max() <= limit
+    assert [kernel.shape for kernel in kernels] == [(1, 8), (8, 8), (8, 8), (8, 8), (8, 1)]
+    assert not np.array_equal(kernels[1], kernels[2])
+    for layer in model.layers[1:]:
+        assert not layer.get_weights()[1].any()
+
+
+def test_a_spread_start_bends_at_even_places_and_a_plain_one_at_zero():
+    for spread in (True, False):
+        weights, biases = training.larger_network(4, 8, spread=spread).layers[0].get_weights()
+        kinks = -biases / weights[0]
+        places = np.arange(1, 16, 2) * np.pi / 8 if spread else np.zeros(8)
+        assert np.allclose(kinks, places, atol=1e-5)
+
+
+def test_the_seed_decides_whatever_other_threads_draw():
+    """Dask's threads use Python's `random` too; one here does nothing else."""
+    stop = threading.Event()
+
+    def draw():
+        while not stop.wait(0.001):
+            random.random()
+
+    expected = training.larger_network(1).get_weights()
+    other = threading.Thread(target=draw)
+    other.start()
+    try:
+        for _ in range(5):
+            weights = training.larger_network(1).get_weights()
+            assert all(map(np.array_equal, weights, expected))
+    finally:
+        stop.set()
+        other.join()
+    assert not np.array_equal(training.larger_network(2).get_weights()[0], expected[0])
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [((1, 0, 2), "NEURONS is 0"), ((1, 16, 5), "LAYERS is 5"), ((-1, 16, 2), "SEED is -1")],
+)
+def test_a_network_that_cannot_be(choice, words):
+    with pytest.raises(WorkshopError, match=words):
+        training.larger_network(*choice)
+
+
+# ---- Training
+
+
 def test_follows_model_fit_with_the_same_batches(dataset):
-    model, reference = build("larger", 5), build("larger", 5)
+    model, reference = training.larger_network(5), training.larger_network(5)
     common = arguments(dataset, epochs=EPOCHS, shuffle=False)
     theirs = reference.fit(**common, verbose=0)
     ours = training.fit(model, **common, verbose=False)
@@ -38,7 +130,7 @@ def test_follows_model_fit_with_the_same_batches(dataset):
 def test_follows_model_fit_with_another_loss_optimizer_metrics_and_a_last_batch_of_one(dataset):
     import keras
 
-    models = build("small", 2), build("small", 2)
+    models = training.small_network(2), training.small_network(2)
     for model in models:
         optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
         model.compile(optimizer=optimizer, loss="huber", metrics=["mse", "mae"])
@@ -73,7 +165,9 @@ def test_shuffling_uses_every_sample_once_an_epoch_in_a_new_order(dataset):
 
 def test_the_seed_repeats_everything(dataset):
     histories = [
-        training.fit(build("small", 9), **arguments(dataset, epochs=8), verbose=False).history
+        training.fit(
+            training.small_network(9), **arguments(dataset, epochs=8), verbose=False
+        ).history
         for _ in range(2)
     ]
     assert histories[0] == histories[1]
@@ -81,7 +175,7 @@ def test_the_seed_repeats_everything(dataset):
 
 def test_one_epoch_and_a_batch_larger_than_the_set(dataset):
     history = training.fit(
-        build("small", 1), **arguments(dataset, epochs=1, batch_size=10_000), verbose=False
+        training.small_network(1), **arguments(dataset, epochs=1, batch_size=10_000), verbose=False
     )
     assert [len(values) for values in history.history.values()] == [1, 1, 1, 1]
 
@@ -103,7 +197,7 @@ def test_one_epoch_and_a_batch_larger_than_the_set(dataset):
 )
 def test_bad_input_is_one_sentence(dataset, change, words):
     with pytest.raises(WorkshopError, match=words):
-        training.fit(build("small", 1), **(arguments(dataset, epochs=2) | change))
+        training.fit(training.small_network(1), **(arguments(dataset, epochs=2) | change))
 
 
 def test_a_model_that_is_not_compiled(dataset):
@@ -114,7 +208,7 @@ def test_a_model_that_is_not_compiled(dataset):
 
 
 def test_save_and_load(dataset, model, tmp_path):
-    history = training.fit(build("small", 1), **arguments(dataset, epochs=2), verbose=False)
+    history = training.fit(training.small_network(1), **arguments(dataset, epochs=2), verbose=False)
     path = training.save(model, history, tmp_path / "model.keras")
     assert training.load_history(path) == history.history
     loaded = training.load_model(path)
@@ -131,9 +225,50 @@ def test_load_what_is_missing_or_damaged(tmp_path):
         training.load_model(tmp_path / "model.keras")
 
 
-def test_most_seeds_learn():
-    """A few of the seeds that benchmarks/convergence.py tries by the hundred."""
-    from convergence import GOAL, learn
+@pytest.mark.parametrize(
+    ("values", "largest"),
+    [
+        ("EPOCHS", training.MAX_EPOCHS),
+        ("BATCH_SIZE", data.MAX_SAMPLES),
+        ("SEED", 2**32 - 1),
+        ("NEURONS", training.MAX_NEURONS),
+        ("LAYERS", training.MAX_LAYERS),
+    ],
+)
+def test_the_limits_of_a_parameter_are_the_last_values_that_work(values, largest):
+    names = ["EPOCHS", "BATCH_SIZE", "SEED", "NEURONS", "LAYERS"]
+    smallest = 0 if values == "SEED" else 1
+
+    def check(value):
+        training.check_parameters(*(value if name == values else 1 for name in names))
+
+    check(smallest)
+    check(largest)
+    for beyond in (smallest - 1, largest + 1):
+        with pytest.raises(WorkshopError, match=f"^{values} is {beyond}, but must be from"):
+            check(beyond)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "batch_size", "samples", "words"),
+    [
+        (499, 600, 600, "Number of updates of the weights: 499. That is too few"),
+        (500, 600, 600, "The number of updates was enough"),
+        (50, 64, 600, "The number of updates was enough"),  # the last batch of an epoch counts
+        (49, 64, 600, "Number of updates of the weights: 490"),
+        (1, 1, 599, "599 training samples are few"),
+        (500, 64, 120, "120 training samples are few"),
+        (1, 256, 120, "Number of updates of the weights: 1."),
+    ],
+)
+def test_why_a_model_has_not_learned(epochs, batch_size, samples, words):
+    assert training.why_not(epochs, batch_size, samples).startswith(words)
+
+
+def test_two_seeds_learn():
+    """Two of the seeds that benchmarks/convergence.py tries by the hundred."""
+    from convergence import learn
 
     for seed in (1, 9):
-        assert max(learn("larger", seed).values()) <= GOAL, seed
+        errors, floor = learn("larger", seed)
+        assert data.draws_a_sine(max(errors.values()), floor), seed

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
+
+from workshop_utils.device.tflite import edited
+from workshop_utils.upstream import pack_tflite, tflite_schema
+
+schema = tflite_schema()
 
 Activation, Operator, Type = (
     schema.ActivationFunctionType,
@@ -33,7 +36,7 @@ class Layer:
 
 def fully_connected(layers, dtype="int8", input_scale=0.025, input_zero_point=-128):
     """The flatbuffer, bytes, of layers that feed one another. dtype: 'int8' or 'float32'."""
-    model = schema.ModelT(version=3, description="made for tests", buffers=[_Buffer()])
+    model = schema.ModelT(version=3, description="made for tests", buffers=[schema.BufferT()])
     model.operatorCodes = [schema.OperatorCodeT(deprecatedBuiltinCode=9, builtinCode=9, version=5)]
     graph = schema.SubGraphT(name="main", tensors=[], operators=[])
     model.subgraphs = [graph]
@@ -51,14 +54,7 @@ def fully_connected(layers, dtype="int8", input_scale=0.025, input_zero_point=-1
         source = _tensor(model, f"{name}/output", dtype, shape, scale, layer.output_zero_point)
         graph.operators.append(_operator(tensors, source, layer.activation))
     graph.outputs = [source]
-    return _pack(model)
-
-
-def edited(tflite, edit):
-    """The model after edit(model), which changes a ModelT of the schema in place."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(tflite))
-    edit(model)
-    return _pack(model)
+    return pack_tflite(model)
 
 
 def input_grid(tflite):
@@ -77,37 +73,14 @@ def input_grid(tflite):
     return codes.view(np.int8).reshape(512, width)
 
 
-class _Buffer(schema.BufferT):
-    """The schema's own Pack() forgets that weights and biases are aligned to 16 bytes."""
-
-    def Pack(self, builder):
-        data = None
-        if self.data is not None:
-            builder.StartVector(1, len(self.data), 16)
-            builder.head -= len(self.data)
-            builder.Bytes[builder.head : builder.head + len(self.data)] = bytes(self.data)
-            data = builder.EndVector()
-        schema.BufferStart(builder)
-        if data is not None:
-            schema.BufferAddData(builder, data)
-        schema.BufferAddOffset(builder, self.offset)
-        schema.BufferAddSize(builder, self.size)
-        return schema.BufferEnd(builder)
-
-
-def _pack(model):
-    model.buffers = [_Buffer(b.data, b.offset, b.size) for b in model.buffers or []]
-    builder = flatbuffers.Builder(4096)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
 def _tensor(model, name, dtype, value, scales, zero_point=0):
     """Adds a tensor and returns its index. value: its data, or for an activation its shape."""
     buffer, shape = 0, value
     if isinstance(value, np.ndarray):
         buffer, shape = len(model.buffers), value.shape
-        model.buffers.append(_Buffer(value.astype(np.dtype(dtype).newbyteorder("<")).tobytes()))
+        model.buffers.append(
+            schema.BufferT(value.astype(np.dtype(dtype).newbyteorder("<")).tobytes())
+        )
     quantization = None
     if dtype != "float32":
         scales = np.atleast_1d(scales).tolist()
@@ -590,7 +563,7 @@ def _shuffle(model):
     for item in [graph, *graph.operators]:
         item.inputs = [place[i] for i in item.inputs]
         item.outputs = [place[i] for i in item.outputs]
-    model.buffers = [model.buffers[0], _Buffer(b"unused"), *model.buffers[:0:-1]]
+    model.buffers = [model.buffers[0], schema.BufferT(b"unused"), *model.buffers[:0:-1]]
     for tensor in graph.tensors:
         tensor.buffer = len(model.buffers) - tensor.buffer if tensor.buffer else 0
     model.operatorCodes.insert(0, schema.OperatorCodeT(builtinCode=Operator.SVDF))
@@ -605,7 +578,7 @@ def _anonymous(model):
 
 
 def _annotate(model):
-    model.buffers.append(_Buffer(b"1.14.0"))
+    model.buffers.append(schema.BufferT(b"1.14.0"))
     model.metadata = [schema.MetadataT("min_runtime_version", len(model.buffers) - 1)]
     maps = [[schema.TensorMapT(name, i)] for name, i in (("x", 0), ("y", 9))]
     model.signatureDefs = [schema.SignatureDefT(*maps, signatureKey="serving_default")]

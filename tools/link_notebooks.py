@@ -40,7 +40,7 @@ whoever is early.
 
 def title(cells):
     """'2 · Dataset', from a notebook's first cell."""
-    return _text(cells[0]).splitlines()[0].removeprefix("# ")
+    return notebooks.source(cells[0]).splitlines()[0].removeprefix("# ")
 
 
 def terms():
@@ -63,10 +63,10 @@ def linked(cells, line, words):
     """
     for cell in cells:
         if cell["cell_type"] == "markdown":
-            _set(cell, _GLOSSARY_LINK.sub(r"\1", _text(cell)))
-    head, _, rest = _NAVIGATION.sub("", _text(cells[0])).partition("\n")
+            _set(cell, _GLOSSARY_LINK.sub(r"\1", notebooks.source(cell)))
+    head, _, rest = _NAVIGATION.sub("", notebooks.source(cells[0])).partition("\n")
     _set(cells[0], f"{head}\n\n{line}\n\n{rest.strip()}")
-    _set(cells[-1], f"{_NAVIGATION.sub('', _text(cells[-1])).strip()}\n\n{line}")
+    _set(cells[-1], f"{_NAVIGATION.sub('', notebooks.source(cells[-1])).strip()}\n\n{line}")
     for word in words:
         # The goals on top are for reading, so the body comes first.
         for cell in cells[1:]:
@@ -77,7 +77,7 @@ def linked(cells, line, words):
 
 def _link_first(cell, word):
     """Link the first use of a word in a cell's prose. Returns whether there was one."""
-    text = _text(cell)
+    text = notebooks.source(cell)
     barred = [match.span() for match in _NOT_PROSE.finditer(text)]
     for use in re.finditer(rf"\b{word}(?:s|es)?\b", text, re.IGNORECASE):
         if not any(start < use.end() and use.start() < end for start, end in barred):
@@ -87,11 +87,11 @@ def _link_first(cell, word):
     return False
 
 
-def contents(notebooks, titles):
-    """The text of the table of contents. notebooks: {file name: cells}."""
+def contents(pages, titles):
+    """The text of the table of contents. pages: {file name: cells}."""
     rows, minutes = "", 0
-    for number, (name, cells) in enumerate(notebooks.items(), 1):
-        said = re.search(r"(?m)^About (\d+) minutes · needs: (.+)$", _text(cells[0]))
+    for number, (name, cells) in enumerate(pages.items(), 1):
+        said = re.search(r"(?m)^About (\d+) minutes · needs: (.+)$", notebooks.source(cells[0]))
         if not said:
             sys.exit(f"{name} does not say on top how long it takes and what it needs.")
         rows += f"| [{titles[number - 1]}]({name}) | {said[1]} minutes | {said[2]} |\n"
@@ -101,10 +101,7 @@ def contents(notebooks, titles):
 
 def wanted():
     """{path: text} of every file that this script looks after, as it should be."""
-    content = {
-        path: json.loads(path.read_text(encoding="utf-8"))
-        for path in notebooks.notebooks().values()
-    }
+    content = {path: notebooks.read(path) for path in notebooks.notebooks().values()}
     names = [path.name for path in content]
     titles = [title(notebook["cells"]) for notebook in content.values()]
     texts = {}
@@ -114,10 +111,6 @@ def wanted():
     by_name = {path.name: notebook["cells"] for path, notebook in content.items()}
     texts[CONTENTS] = contents(by_name, titles)
     return texts
-
-
-def _text(cell):
-    return "".join(cell["source"])
 
 
 def _set(cell, text):

@@ -14,18 +14,20 @@ import hashlib
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+
+from workshop_utils import files, paths
+from workshop_utils.paths import Home
+from workshop_utils.running import catchup, notebooks, page
 
 KEPT_METADATA = {"tags", "jupyter"}
 
 
 def execute(path):
     """Run one notebook from top to bottom and return it with clean outputs."""
-
-    from workshop_utils.running import page
-
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -49,13 +51,10 @@ def pictures(notebook, tag):
                 yield base64.b64decode(output.data["image/png"])
 
 
-def keep_artifacts():
-    """Make what this run has left in models/ the reference artifacts, with their hashes."""
-    from workshop_utils import files, paths
-    from workshop_utils.running import catchup
-
+def keep_artifacts(home):
+    """Make what this run has left in its home the reference artifacts, with their hashes."""
     hashes = []
-    for path in catchup.artifacts("99"):
+    for path in catchup.artifacts("99", home):
         if path.suffix != ".cc":
             content = path.read_bytes()
             files.write(paths.REFERENCE_DIR / path.name, content)
@@ -65,22 +64,18 @@ def keep_artifacts():
 
 def main():
     """Refresh every notebook; stop at the first that fails."""
-    from workshop_utils import files
-    from workshop_utils.running import notebooks
-
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["WORKSHOP_HOME"] = home
-        from workshop_utils import paths
-
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["WORKSHOP_HOME"] = folder  # for the kernels
+        home = Home(Path(folder))
         for path in notebooks.notebooks().values():
             notebook = execute(path)
             files.write(path, nbformat.writes(notebook) + "\n")
             for picture in pictures(notebook, "readme"):
                 files.write(paths.PROJECT / "docs" / "result.png", picture)
             print(path.name, file=sys.stderr)
-        keep_artifacts()
-        files.write(paths.FIRMWARE_REFERENCE_MODEL, paths.FIRMWARE_MODEL.read_bytes())
+        keep_artifacts(home)
+        files.write(paths.FIRMWARE_REFERENCE_MODEL, home.firmware_model.read_bytes())
 
 
 if __name__ == "__main__":

@@ -3,23 +3,34 @@
 Introduced in notebook 05, where the converter's options stand in plain sight.
 """
 
+from __future__ import annotations
+
+import inspect
 import warnings
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from workshop_utils import quiet
+from workshop_utils import quiet, upstream
 from workshop_utils.data import MAX_SAMPLES
-from workshop_utils.errors import WorkshopError, check_whole_number
+from workshop_utils.errors import WorkshopError, require_int
+
+if TYPE_CHECKING:
+    import keras
 
 
-def to_float(model):
+def to_float(model: keras.Model) -> bytes:
     """The model as a float32 TFLite flatbuffer (bytes)."""
     import tensorflow as tf
 
     return run(tf.lite.TFLiteConverter.from_keras_model(model))
 
 
-def to_int8(model, x_representative, per_channel=False):
+def to_int8(
+    model: keras.Model, x_representative: npt.ArrayLike, *, per_channel: bool = False
+) -> bytes:
     """The model with int8 weights, activations, input and output, as a TFLite flatbuffer (bytes).
 
     x_representative: float32, shape (n,), typical inputs; the converter runs them through the
@@ -35,11 +46,17 @@ def to_int8(model, x_representative, per_channel=False):
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
     converter.representative_dataset = representative_dataset(x_representative)
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_channel
+    upstream.quantize_dense_layers(converter, per_channel)
     return run(converter)
 
 
-def representative_dataset(x):
+def options() -> dict[str, Any]:
+    """{name: default} of the choices that `to_int8` leaves. A sweep can vary each of them."""
+    every = inspect.signature(to_int8).parameters.values()
+    return {one.name: one.default for one in every if one.kind is one.KEYWORD_ONLY}
+
+
+def representative_dataset(x: npt.ArrayLike) -> Callable[[], Iterator[list[Any]]]:
     """The generator function that a converter asks for: batches of one, shape (1, 1), float32.
 
     x: shape (n,). Raises WorkshopError if x is empty or not finite.
@@ -50,16 +67,17 @@ def representative_dataset(x):
     return lambda: ([value.reshape(1, 1)] for value in x)
 
 
-def check_parameters(representative):
+def check_parameters(representative: Any) -> None:
     """Raise WorkshopError, naming it, unless REPRESENTATIVE samples can be shown to a converter."""
-    check_whole_number("REPRESENTATIVE", representative, 1, MAX_SAMPLES)
+    require_int("REPRESENTATIVE", representative, 1, MAX_SAMPLES)
 
 
-def run(converter):
+def run(converter: Any) -> bytes:
     """Call `converter.convert()` and hold back what it prints (temporary paths, tensor ids).
 
     converter: a tf.lite.TFLiteConverter. Returns the flatbuffer (bytes).
     """
     with quiet.output(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return converter.convert()
+        content: bytes = converter.convert()
+    return content

@@ -2,30 +2,35 @@
 
 import zipfile
 from numbers import Real
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from workshop_utils import files, paths
-from workshop_utils.errors import WorkshopError, check_whole_number
+from workshop_utils.errors import WorkshopError, require_int
 
 MIN_SAMPLES = 10
 MAX_SAMPLES = 1_000_000
 MAX_NOISE = 10  # ten times the sine itself
+TOLERANCE = 0.01  # The most by which the error of a model that draws a sine exceeds the noise's.
+
+Array = npt.NDArray[np.float32]
 
 
 class Dataset(NamedTuple):
     """Six float32 arrays of shape (n,): x in radians, y without a unit."""
 
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    x_validate: np.ndarray
-    y_validate: np.ndarray
+    x_train: Array
+    y_train: Array
+    x_test: Array
+    y_test: Array
+    x_validate: Array
+    y_validate: Array
 
 
-def check_pair(x, y, names="x and y"):
+def check_pair(x: npt.ArrayLike, y: npt.ArrayLike, names: str = "x and y") -> tuple[Array, Array]:
     """Return x and y as float32 arrays of one and the same shape (n,).
 
     Raises WorkshopError if they are empty, of different lengths, not one-dimensional, or contain
@@ -44,7 +49,7 @@ def check_pair(x, y, names="x and y"):
     return x, y
 
 
-def make(samples, noise, seed):
+def make(samples: int, noise: float, seed: int) -> tuple[Array, Array]:
     """Noisy samples of the sine: x uniform in [0, 2π), in random order, y = sin(x) + noise.
 
     samples: how many, an integer in [10, 1,000,000]. noise: standard deviation of the Gaussian
@@ -59,20 +64,35 @@ def make(samples, noise, seed):
     return x, y.astype(np.float32)
 
 
-def check_parameters(samples, noise, seed):
+def check_parameters(samples: Any, noise: Any, seed: Any) -> None:
     """Raise WorkshopError, naming SAMPLES, NOISE or SEED, unless `make` can work with them."""
-    check_whole_number("SAMPLES", samples, MIN_SAMPLES, MAX_SAMPLES)
+    require_int("SAMPLES", samples, MIN_SAMPLES, MAX_SAMPLES)
     check_seed(seed)
-    if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 <= noise <= MAX_NOISE:
+    if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 <= float(noise) <= MAX_NOISE:
         raise WorkshopError(f"NOISE is {noise!r}, but must be a number from 0 to {MAX_NOISE}.")
 
 
-def check_seed(seed):
+def check_seed(seed: Any) -> None:
     """Raise WorkshopError unless `seed` is one that NumPy and Keras take."""
-    check_whole_number("SEED", seed, 0, 2**32 - 1)
+    require_int("SEED", seed, 0, 2**32 - 1)
 
 
-def split(x, y, train=0.6, test=0.2):
+def noise_floor(x: Array, y: Array) -> float:
+    """The mean squared error of a perfect model on samples: what their noise makes of it.
+
+    x, y: shape (n,).
+    """
+    return float(np.mean((y - np.sin(x)) ** 2))
+
+
+def draws_a_sine(error: float, floor: float) -> bool:
+    """Whether a model with this mean squared error has learned the sine: it has at most TOLERANCE
+    more than a perfect one, whose error is `floor`.
+    """
+    return bool(error <= floor + TOLERANCE)
+
+
+def split(x: npt.ArrayLike, y: npt.ArrayLike, train: float = 0.6, test: float = 0.2) -> Dataset:
     """Cut samples into three sets: the first `train` of them, the next `test`, and the rest.
 
     x, y: shape (n,). train, test: shares in (0, 1); what they leave is for validation.
@@ -90,7 +110,7 @@ def split(x, y, train=0.6, test=0.2):
     return Dataset(*(array for part in parts for array in part))
 
 
-def save(dataset, path=None):
+def save(dataset: Dataset, path: Path | None = None) -> Path:
     """Write a Dataset to `path` (default: models/dataset.npz), all of it or nothing."""
     path = path or paths.DATASET
     with files.replacing(path) as temporary:
@@ -98,7 +118,7 @@ def save(dataset, path=None):
     return path
 
 
-def load(path=None):
+def load(path: Path | None = None) -> Dataset:
     """Read the Dataset that notebook 02 wrote.
 
     Raises MissingArtifact if it is not there, WorkshopError if it is not a dataset.
@@ -109,7 +129,7 @@ def load(path=None):
             dataset = Dataset(**{name: file[name] for name in Dataset._fields})
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise WorkshopError(
-            f"{paths.shown(path)} is damaged or not a dataset of this course; "
+            f"{paths.display_path(path)} is damaged or not a dataset of this course; "
             "run notebook 02_dataset.ipynb again."
         ) from error
     for part in ("train", "test", "validate"):

@@ -30,11 +30,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from workshop_utils import machine, paths
 from workshop_utils.errors import WorkshopError
+from workshop_utils.terminal import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PYTHONS = ((3, 10), (3, 13))  # the oldest and the newest; pyproject.toml says the same
 DISK_BYTES = 300_000_000  # models, executed notebooks, and the firmware with the compiler's cache
@@ -63,20 +69,25 @@ _LINKER_SCRIPT = """\
 ENTRY(Reset)
 SECTIONS { .text 0 : { KEEP(*(.vectors)) *(.text* .rodata*) } /DISCARD/ : { *(.ARM.*) } }
 """
-_FLAGS = [
-    *("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp", "-std=c++17", "-O2"),
-    *("-nostdlib", "-fno-unwind-tables", "-fno-exceptions", "-fno-rtti", "-fno-sanitize=all"),
-]
+# What this program needs beside the flags that the firmware's toolchain file has for the core.
+_FLAGS = ["-std=c++17", "-O2", "-nostdlib", "-fno-exceptions", "-fno-rtti"]
+
+OK, NOTE, FIX = "ok", "note", "FIX"  # the marks of checks: good, can stay so, cannot stay so
+
+Found = tuple[bool, str, str | None]  # ok, what was found, advice
+_Check = tuple[str, bool, Callable[[], Found | None]]  # name, required, function
 
 
-def examine(deep=False, say=None):
+def examine(
+    deep: bool = False, say: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
     """Look at everything. Returns the object that the head of this module describes.
 
     deep: also import TensorFlow, in a process of its own, which takes some seconds. say: called
     with each check of the list `checks`, in order, as soon as it is done.
     """
     started = time.monotonic()
-    checks = [*_CHECKS, ("TensorFlow starts", True, _tensorflow)] if deep else _CHECKS
+    checks = [*_CHECKS, _DEEP_CHECK] if deep else _CHECKS
     with ThreadPoolExecutor(4) as pool:  # the kernel starts while the compiler works
         looked = []
         for found in filter(None, pool.map(_look, checks)):
@@ -96,13 +107,13 @@ def examine(deep=False, say=None):
     }
 
 
-def check_parameters(deep):
+def check_parameters(deep: Any) -> None:
     """Raise WorkshopError, naming DEEP, unless `examine` can work with it."""
     if not isinstance(deep, bool):
         raise WorkshopError(f"DEEP is {deep!r}, but must be True or False.")
 
 
-def table(found=None):
+def table(found: Mapping[str, Any] | None = None) -> "pd.DataFrame":
     """The checks as a pandas DataFrame for a notebook: a row per check, advice where there is any.
 
     found: what `examine` returned; None looks now.
@@ -112,13 +123,14 @@ def table(found=None):
     class Whole(pd.DataFrame):
         """pandas would cut a command off after 50 characters."""
 
-        def _repr_html_(self):
+        def _repr_html_(self) -> str | None:
             with pd.option_context("display.max_colwidth", None):
-                return super()._repr_html_()
+                html: str | None = super()._repr_html_()  # type: ignore[misc]
+                return html
 
-        def __repr__(self):
+        def __repr__(self) -> str:
             with pd.option_context("display.max_colwidth", None, "display.width", None):
-                return self.to_string()
+                return str(self.to_string())
 
     rows = [
         {
@@ -132,11 +144,12 @@ def table(found=None):
     return Whole(pd.DataFrame(rows).set_index("Check"))
 
 
-def text(check, paint=str):
+def text(check: Mapping[str, Any], paint: Callable[[str], str] = str) -> str:
     """A check for a terminal: a line, and one more for the advice if it is needed.
 
-    paint: called with the mark, 'ok  ', 'note' or 'MEND', and returns it, coloured or not.
+    paint: called with a mark, padded to four characters, and returns it, coloured or not.
     """
+    check = printable(check)
     width = max(len(name) for name, *_ in _CHECKS)
     line = f"{paint(f'{mark(check):<4}')}  {check['name']:<{width}}  {check['found']}"
     if check["advice"] and not check["ok"]:
@@ -144,27 +157,27 @@ def text(check, paint=str):
     return line
 
 
-def verdict(found):
+def verdict(found: Mapping[str, Any]) -> str:
     """What `examine` returned, in one sentence."""
     if found["ready"]:
         return "This machine is ready for the course."
-    return "Not ready yet: mend what is marked MEND, then run workshop doctor again."
+    return f"Not ready yet: fix what is marked {FIX}, then run workshop doctor again."
 
 
-def mark(check):
-    """'ok', 'MEND' if the course cannot run like this, 'note' if it can."""
+def mark(check: Mapping[str, Any]) -> str:
+    """OK, FIX if the course cannot run like this, NOTE if it can."""
     if check["ok"]:
-        return "ok"
-    return "MEND" if check["required"] else "note"
+        return OK
+    return FIX if check["required"] else NOTE
 
 
-def _done():
+def _done() -> list[str]:
     makers = sorted(set(paths.MADE_BY.values()))
     unmade = {by for path, by in paths.MADE_BY.items() if not path.is_file()}
     return [name for name in makers if name not in unmade]
 
 
-def _look(check):
+def _look(check: _Check) -> dict[str, Any] | None:
     """One check, as an object of the list `checks`; None if it has nothing to say here."""
     name, required, function = check
     started = time.monotonic()
@@ -189,7 +202,7 @@ def _look(check):
 # ---- The checks. Each returns (ok, what was found, advice or None), or None if it does not apply.
 
 
-def _python():
+def _python() -> Found:
     bits = 64 if sys.maxsize > 2**32 else 32
     found = f"{sys.version.split()[0]}, {bits} bits"
     if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1] and bits == 64:
@@ -199,7 +212,7 @@ def _python():
     return False, found, f"{fitting}PYTHON=/path/to/python{newest} ./install.sh"
 
 
-def _packages():
+def _packages() -> Found:
     """Missing ones; another version is the next check."""
     pins = machine.pins()
     missing = [name for name in pins if machine.installed(name) is None and name != _TFLM]
@@ -208,7 +221,7 @@ def _packages():
     return True, f"all {len(pins)} of pyproject.toml", None
 
 
-def _versions():
+def _versions() -> Found:
     others = [row for row in _deviations() if row["found"]]
     if others:
         rows = [f"{row['name']} {row['found']}, not {row['wanted']}" for row in others]
@@ -216,7 +229,7 @@ def _versions():
     return True, "as in requirements.lock", None
 
 
-def _deviations():
+def _deviations() -> list[dict[str, str | None]]:
     """[{name, wanted, found}] of the packages that are missing or have another version.
 
     Where set-up was ./install.sh, all of the lock counts; in a conda environment, what pyproject
@@ -234,14 +247,15 @@ def _deviations():
     ]
 
 
-def _some(items, most=3):
+def _some(items: Sequence[str], most: int = 3) -> str:
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
 
 
-def _disk():
+def _disk() -> Found:
     """Space, and whether files can be written at all."""
-    place = next(folder for folder in (paths.HOME, *paths.HOME.parents) if folder.is_dir())
+    home = paths.home().path
+    place = next(folder for folder in (home, *home.parents) if folder.is_dir())
     free = shutil.disk_usage(place).free
     found = f"{free / 1e9:.1f} GB free, the course takes {DISK_BYTES / 1e9:.1f} GB"
     if free < DISK_BYTES:
@@ -255,9 +269,9 @@ def _disk():
     return True, found, None
 
 
-def _memory():
+def _memory() -> Found:
     total, available = machine.memory()
-    if total is None:
+    if total is None or available is None:
         return False, "unknown, because psutil is missing", _repair()
     found = f"{available / 1e9:.1f} of {total / 1e9:.1f} GB available"
     if available >= MEMORY_BYTES:
@@ -265,7 +279,7 @@ def _memory():
     return False, found, f"close other programs: {MEMORY_BYTES / 1e9:.1f} GB should be available"
 
 
-def _kernel():
+def _kernel() -> Found:
     """Start the kernel that the notebooks name and let it add two numbers."""
     from jupyter_client.kernelspec import NoSuchKernel
     from jupyter_client.manager import KernelManager
@@ -283,7 +297,7 @@ def _kernel():
             client = manager.blocking_client()
             client.start_channels()
             client.wait_for_ready(timeout=_KERNEL_TIMEOUT)
-            printed = []
+            printed: list[str] = []
             client.execute_interactive(
                 "import sys; print(1 + 1, sys.prefix)",
                 store_history=False,
@@ -311,7 +325,7 @@ def _kernel():
     return True, f"{KERNEL} answered after {time.monotonic() - started:.1f} s", None
 
 
-def _firmware():
+def _firmware() -> Found:
     """Compile ten lines for the chip, run them on the emulator and check what they print."""
     from workshop_utils import emulator
     from workshop_utils.device import compiling, console
@@ -322,11 +336,12 @@ def _firmware():
         folder = Path(name)
         (folder / "ten_lines.cc").write_text(_PROGRAM, encoding="utf-8")
         (folder / "ten_lines.ld").write_text(_LINKER_SCRIPT, encoding="utf-8")
+        flags = [*compiling.zig_flags("cortex-m4"), *_FLAGS]
         files = ["-Wl,-T,ten_lines.ld", "ten_lines.cc", "-o", "ten_lines.elf"]
         cache = {"ZIG_GLOBAL_CACHE_DIR": name, "ZIG_LOCAL_CACHE_DIR": name}
         started = time.monotonic()
         built = subprocess.run(
-            [str(tools["zig"]), "c++", *_FLAGS, f"-DSEED={seed}u", *files],
+            [str(tools["zig"]), "c++", *flags, f"-DSEED={seed}u", *files],
             cwd=folder,
             env={**os.environ, **cache, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
@@ -355,7 +370,7 @@ def _firmware():
     )
 
 
-def _build_tools():
+def _build_tools() -> Found:
     """CMake and Ninja answer, too."""
 
     from workshop_utils.device import compiling
@@ -373,7 +388,7 @@ def _build_tools():
 _TFLM = "tflite-micro"
 
 
-def _tflm():
+def _tflm() -> Found:
     if _TFLM not in machine.pins():
         return True, "no package for this machine; notebooks 5 and 6 go on without", None
     from workshop_utils import inference
@@ -383,7 +398,7 @@ def _tflm():
     return True, f"{_TFLM} {machine.installed(_TFLM)}", None
 
 
-def _arm_gcc():
+def _arm_gcc() -> Found:
     version = _version("arm-none-eabi-g++")
     if version:
         return True, f"arm-none-eabi-g++ {version}", None
@@ -395,7 +410,7 @@ def _arm_gcc():
     return False, "not here, and not needed: zig compiles", _for_this_system(advice)
 
 
-def _qemu():
+def _qemu() -> Found:
     version = _version("qemu-system-arm")
     if version:
         return True, f"qemu-system-arm {version}", None
@@ -407,7 +422,7 @@ def _qemu():
     return False, "not here, and not needed: Unicorn emulates", _for_this_system(advice)
 
 
-def _boards():
+def _boards() -> Found | None:
     """Serial ports, if there is a package that lists them."""
     try:
         from serial.tools import list_ports
@@ -424,11 +439,11 @@ def _boards():
     return True, names, None
 
 
-def _usable(device):
+def _usable(device: str) -> bool:
     return os.name == "nt" or os.access(device, os.R_OK | os.W_OK)
 
 
-def _tensorflow():
+def _tensorflow() -> Found:
     """In a process of its own: on a processor that is too old it does not raise, it dies."""
     code = "import tensorflow as tf; print(float(tf.reduce_sum(tf.ones((2, 3)))), tf.__version__)"
     started = time.monotonic()
@@ -449,7 +464,7 @@ def _tensorflow():
     return False, why, _repair("tensorflow")
 
 
-_CHECKS = [
+_CHECKS: list[_Check] = [
     ("Python", True, _python),
     ("Packages", True, _packages),
     ("Versions", False, _versions),
@@ -463,16 +478,17 @@ _CHECKS = [
     ("QEMU", False, _qemu),
     ("Boards", False, _boards),
 ]
+_DEEP_CHECK: _Check = ("TensorFlow starts", True, _tensorflow)
 
 
 # ---- What to say
 
 
-def _set_up_by_install():
+def _set_up_by_install() -> bool:
     return (Path(sys.prefix) / ".workshop-set-up").is_file()
 
 
-def _repair(*damaged):
+def _repair(*damaged: str) -> str:
     """The command that puts the packages right; ./install.sh would see no change, and do nothing.
 
     damaged: names of packages that are there in the right version and yet do not work.
@@ -487,7 +503,7 @@ def _repair(*damaged):
     return "./install.sh"
 
 
-def _program(name):
+def _program(name: str) -> str:
     """A program of this environment, as to be typed in the project's folder."""
     program = Path(sys.prefix) / ("Scripts" if os.name == "nt" else "bin") / name
     if program.is_relative_to(paths.PROJECT):
@@ -495,11 +511,11 @@ def _program(name):
     return program.as_posix()
 
 
-def _for_this_system(advice):
+def _for_this_system(advice: Mapping[str, str]) -> str:
     return advice.get(sys.platform, advice["linux"])
 
 
-def _version(program):
+def _version(program: str | Path) -> str | None:
     """The first number with a point that `program --version` prints; None if it does not work."""
     found = shutil.which(str(program))
     if not found:

@@ -8,18 +8,24 @@ the next tick is always due.
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from workshop_utils.device import console
-from workshop_utils.device.chips import CHIPS
+from workshop_utils.device.chips import CHIPS, Chip
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
 
 INSTRUCTION_LIMIT = 200_000_000  # two cycles of the course's firmware take about 1,000,000
 CONSOLE_LIMIT = 1_000_000  # characters; the longest wave that can be asked for has 300,000
 
-_MEASURED = ("6engine7Predict", "6engine6InvokeE")  # parts of mangled names
-_PAINT = b"\xa5"  # what RAM holds before the program writes to it
-_SAID_LAST = (console.END, "# stopped: ", "# fault: ")
+_MEASURED_FUNCTIONS = ("6engine7Predict", "6engine6InvokeE")  # parts of mangled names
+_UNTOUCHED = b"\xa5"  # what RAM holds before the program writes to it
 
 
 @dataclass
@@ -32,30 +38,35 @@ class Result:
     """
 
     console: str
-    led: object
-    instructions: list
+    led: "NDArray[np.uint8]"
+    instructions: list[int]
     stack_bytes: int
 
     @cached_property
-    def inferences(self):
+    def inferences(self) -> "pd.DataFrame":
         """What `parse_console` makes of the console: a pandas DataFrame."""
         return console.parse_console(self.console)
 
     @property
-    def median_instructions(self):
+    def median_instructions(self) -> float | None:
         """The median of `instructions`; None if they were not counted."""
         from statistics import median
 
         return median(self.instructions) if self.instructions else None
 
     @property
-    def arena_used(self):
+    def arena_used(self) -> int | None:
         """Bytes of the arena that the engine says it uses; None if it says nothing."""
         said = re.search(r"^# engine .*: arena (\d+) bytes", self.console, re.MULTILINE)
         return int(said[1]) if said else None
 
 
-def run(elf, instruction_limit=INSTRUCTION_LIMIT, count=True, board="emulator"):
+def run(
+    elf: Path | str,
+    instruction_limit: int = INSTRUCTION_LIMIT,
+    count: bool = True,
+    board: str = "emulator",
+) -> Result:
     """Run an image from reset until it prints '# end'. Returns a Result.
 
     elf: path. instruction_limit: a program that has executed that many, is not at its end, and
@@ -83,16 +94,16 @@ def run(elf, instruction_limit=INSTRUCTION_LIMIT, count=True, board="emulator"):
     )
 
 
-def _run_while_it_prints(image, board, limit):
+def _run_while_it_prints(image: Elf, board: str, limit: int) -> "Machine":
     """The machine after a run from reset, long enough for a large model and many inferences.
 
     Unicorn does not say how many instructions ago a character was printed. So a program that is not
     at its end is run again, a quarter longer: if it has printed more by then, it was only slow, and
     gets ten times the limit.
     """
-    before = None
+    before: int | None = None
     while True:
-        machine = _Machine(image, CHIPS[board]())
+        machine = Machine(image, CHIPS[board]())
         machine.run(limit)
         printed = len(machine.chip.printed)
         if machine.finished or printed == before or printed > CONSOLE_LIMIT:
@@ -100,28 +111,29 @@ def _run_while_it_prints(image, board, limit):
         limit, before = (limit * 5 // 4, printed) if before is None else (limit * 8, None)
 
 
-# ---- What the program printed
-
-
 # ---- The board
 
 
-class _Machine:
+class Machine:
     """A core with the memory and the registers of a chip, as they are after reset."""
 
-    def __init__(self, image, chip=None):
-        """image: an Elf. chip: a chips.Chip; None takes the emulated board's."""
+    def __init__(self, image: Elf, chip: Chip | None = None) -> None:
+        """chip: None takes the emulated board's. Raises WorkshopError if the image does not fit it.
+
+        core: Unicorn's, for hooks; unicorn and arm: its modules with the constants for them.
+        """
         chip = chip or CHIPS["emulator"]()
         self.image, self.chip, self.finished = image, chip, False
-        self._refused, self._seen, self._has_flash = None, 0, False
-        self._unicorn, self._arm = _import_unicorn()
-        mode = self._unicorn.UC_MODE_THUMB | self._unicorn.UC_MODE_MCLASS
-        self.core = self._unicorn.Uc(self._unicorn.UC_ARCH_ARM, mode)
-        self.core.ctl_set_cpu_model(getattr(self._arm, f"UC_CPU_ARM_{chip.core}"))
+        self._refused: str | None = None
+        self._seen, self._has_flash = 0, False
+        self.unicorn, self.arm = _import_unicorn()
+        mode = self.unicorn.UC_MODE_THUMB | self.unicorn.UC_MODE_MCLASS
+        self.core = self.unicorn.Uc(self.unicorn.UC_ARCH_ARM, mode)
+        self.core.ctl_set_cpu_model(getattr(self.arm, f"UC_CPU_ARM_{chip.core}"))
         self._load()
         self._map_memory()
 
-    def _load(self):
+    def _load(self) -> None:
         """Put the image into flash, and find out where to start."""
         start, size = self.chip.flash
         self._flash = bytearray(size)
@@ -141,11 +153,11 @@ class _Machine:
             )
         self._first = self.chip.start(self._flash)
 
-    def _map_memory(self):
-        unicorn, core = self._unicorn, self.core
+    def _map_memory(self) -> None:
+        unicorn, core = self.unicorn, self.core
         start, size = self.chip.ram
         core.mem_map(start, size, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
-        core.mem_write(start, _PAINT * size)
+        core.mem_write(start, _UNTOUCHED * size)
         for address, content in self._first[2].items():  # code in RAM, on a page of its own
             core.mem_protect(address & ~0xFFF, 0x1000)
             core.mem_write(address, content)
@@ -155,29 +167,31 @@ class _Machine:
             core.mmio_map(page, size, self._read, page, self._write, page)
         core.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._refuse)
 
-    def _map_flash(self):
+    def _map_flash(self) -> None:
         self._has_flash = True
         start, size = self.chip.flash
-        self.core.mem_map(start, size, self._unicorn.UC_PROT_READ | self._unicorn.UC_PROT_EXEC)
+        self.core.mem_map(start, size, self.unicorn.UC_PROT_READ | self.unicorn.UC_PROT_EXEC)
         self.core.mem_write(start, bytes(self._flash))
 
     # Unicorn calls these.
 
-    def _read(self, core, offset, size, page):
+    def _read(self, core: Any, offset: int, size: int, page: int) -> int:
         return self.chip.read(page + offset)
 
-    def _write(self, core, offset, size, value, page):
+    def _write(self, core: Any, offset: int, size: int, value: int, page: int) -> None:
         self.chip.write(page + offset, value)
         printed = self.chip.printed
         if len(printed) > self._seen:
             self._seen = len(printed)
-            if printed.endswith(b"\n") and self._last_line().startswith(_SAID_LAST):
+            if printed.endswith(b"\n") and self._last_line().startswith(console.LAST_LINES):
                 self.finished = True
                 core.emu_stop()
 
-    def _refuse(self, core, access, address, size, value, data):
+    def _refuse(
+        self, core: Any, access: int, address: int, size: int, value: int, data: Any
+    ) -> bool:
         """Note an access to memory that is not there or not for that; the core then stops."""
-        unicorn = self._unicorn
+        unicorn = self.unicorn
         start, bytes_of_flash = self.chip.flash
         in_flash = start <= address < start + bytes_of_flash
         if in_flash and not self._has_flash and self.chip.can_execute_flash():
@@ -197,18 +211,18 @@ class _Machine:
     # What it is asked for
 
     @property
-    def console(self):
+    def console(self) -> str:
         return self.chip.printed.decode("utf-8", errors="replace")
 
-    def _last_line(self):
+    def _last_line(self) -> str:
         printed = self.chip.printed
         return printed[printed.rfind(b"\n", 0, -1) + 1 :].decode("latin-1")
 
-    def run(self, instruction_limit=0):
+    def run(self, instruction_limit: int = 0) -> None:
         """From reset until '# end' or until the limit; 0: no limit. WorkshopError for a fault."""
-        unicorn = self._unicorn
+        unicorn = self.unicorn
         stack, entry, _ = self._first
-        self.core.reg_write(self._arm.UC_ARM_REG_SP, stack)
+        self.core.reg_write(self.arm.UC_ARM_REG_SP, stack)
         try:
             self.core.emu_start(entry, 0xFFFFFFFE, count=instruction_limit)
         except unicorn.UcError as error:
@@ -219,22 +233,22 @@ class _Machine:
             reason = self._refused or reasons.get(error.errno, f"Unicorn says {error}")
             raise WorkshopError(f"The firmware faulted {self.place()}: {reason}.") from error
 
-    def place(self):
+    def place(self) -> str:
         """Where the core is, in words."""
-        address = self.core.reg_read(self._arm.UC_ARM_REG_PC) & ~1
+        address = self.core.reg_read(self.arm.UC_ARM_REG_PC) & ~1
         name = self.image.function_at(address)
         if name:
             return f"in {name} at 0x{address:08x}"
-        call = (self.core.reg_read(self._arm.UC_ARM_REG_LR) & ~1) - 2
+        call = (self.core.reg_read(self.arm.UC_ARM_REG_LR) & ~1) - 2
         caller = self.image.function_at(call)
         return f"at 0x{address:08x}" + (f", called from {caller}" if caller else "")
 
-    def lost_characters(self):
+    def lost_characters(self) -> str:
         """Half a sentence on what was written to a UART that was off, if anything was."""
         lost = self.chip.lost
         return f"; {lost} characters went to a UART that is not enabled" if lost else ""
 
-    def stack_bytes(self):
+    def stack_bytes(self) -> int:
         """From the top of the stack down to the lowest word that was written."""
         ends = [start + size for start, size, _ in self.image.sections.values()]
         floor = max((end for end in ends if end <= self._stack_top), default=0)
@@ -242,10 +256,10 @@ class _Machine:
         if floor >= self._stack_top:
             return 0
         stack = self.core.mem_read(floor, self._stack_top - floor)
-        return (len(stack.lstrip(_PAINT)) + 3) // 4 * 4
+        return (len(stack.lstrip(_UNTOUCHED)) + 3) // 4 * 4
 
 
-def _import_unicorn():
+def _import_unicorn() -> tuple[Any, Any]:
     try:
         import unicorn
         from unicorn import arm_const
@@ -259,20 +273,22 @@ def _import_unicorn():
 # ---- Counting
 
 
-def _count(image, chip):
+def _count(image: Elf, chip: Chip) -> list[int]:
     """Instructions executed in each call of a measured function; runs the image once more.
 
     Counting begins where such a function is entered and ends where it returns to, so what it
     calls counts too. Unicorn reports each straight piece of code before executing it.
     """
-    entries = image.functions(*_MEASURED)
+    entries = image.functions(*_MEASURED_FUNCTIONS)
     if not entries:
         return []
-    machine = _Machine(image, chip)
-    known, counts, running, back = {}, [], 0, None
-    link_register = machine._arm.UC_ARM_REG_LR
+    machine = Machine(image, chip)
+    known: dict[tuple[int, int], int] = {}
+    counts: list[int] = []
+    running, back = 0, None
+    link_register = machine.arm.UC_ARM_REG_LR
 
-    def enter(core, address, size, data):
+    def enter(core: Any, address: int, size: int, data: Any) -> None:
         nonlocal running, back
         if address == back:
             counts.append(running)
@@ -285,12 +301,12 @@ def _count(image, chip):
             known[address, size] = count_instructions(core.mem_read(address, size))
         running += known[address, size]
 
-    machine.core.hook_add(machine._unicorn.UC_HOOK_BLOCK, enter)
+    machine.core.hook_add(machine.unicorn.UC_HOOK_BLOCK, enter)
     machine.run()
     return counts
 
 
-def count_instructions(code):
+def count_instructions(code: bytes) -> int:
     """How many Thumb instructions `code` (bytes, whole instructions) holds.
 
     A halfword whose top five bits are 11101, 11110 or 11111 begins an instruction of 32 bits.

@@ -1,6 +1,7 @@
 """The exceptions that the course raises on purpose, and the most common reason for one."""
 
 from numbers import Integral
+from typing import Any
 
 
 class WorkshopError(ValueError):
@@ -10,27 +11,27 @@ class WorkshopError(ValueError):
     and prints what it returns in place of a traceback.
     """
 
-    def _render_traceback_(self):
+    def _render_traceback_(self) -> list[str]:
         return [f"\033[1;31mPlease note:\033[0m {self}"]
 
 
 class MissingArtifact(WorkshopError, FileNotFoundError):
     """A file that an earlier notebook makes is not there yet."""
 
-    def __str__(self):  # FileNotFoundError would print an errno and a file name.
+    def __str__(self) -> str:  # FileNotFoundError would print an errno and a file name.
         return str(self.args[0])
 
 
 class TflmUnavailable(WorkshopError, ImportError):
     """TensorFlow Lite for Microcontrollers has no Python package for this machine."""
 
-    def __str__(self):  # ImportError would print the name of a module.
+    def __str__(self) -> str:  # ImportError would print the name of a module.
         return str(self.args[0])
 
 
-def check_whole_number(name, value, smallest, largest):
+def require_int(name: str, value: Any, smallest: int, largest: int) -> None:
     """Raise WorkshopError unless the parameter `name` is an integer in [smallest, largest]."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise WorkshopError(f"{name} is {value!r}, but must be a whole number.")
-    if not smallest <= value <= largest:
+    if not smallest <= int(value) <= largest:
         raise WorkshopError(f"{name} is {value}, but must be from {smallest} to {largest:,}.")

@@ -2,17 +2,37 @@
 
 import json
 import os
+import reprlib
 import tempfile
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from workshop_utils import paths
 from workshop_utils.errors import WorkshopError
-from workshop_utils.paths import shown
+from workshop_utils.paths import Home, display_path
+from workshop_utils.terminal import printable
+from workshop_utils.upstream import import_jsonschema
 
 
 @contextmanager
-def replacing(path):
+def os_errors_as(failed: str, then: str = "") -> Iterator[None]:
+    """Turn an OSError of the block into one sentence: 'FAILED: the system's reasonTHEN.'
+
+    failed: such as 'Cannot write models/model.cc'. then: what follows from it, with its own comma.
+    Raises WorkshopError; one that the block raises goes through.
+    """
+    try:
+        yield
+    except WorkshopError:
+        raise
+    except OSError as error:
+        raise WorkshopError(f"{failed}: {error.strerror or error}{then}.") from error
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary file beside `path` to write to, which takes its name when the block ends well.
 
     Whoever reads `path` meanwhile sees the old file or the new one, whole. If the block raises,
@@ -22,24 +42,20 @@ def replacing(path):
     path = Path(path)
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        temporary.chmod(0o644)  # mkstemp makes it private; a course's files are to be read.
-        temporary.replace(path)
-    except OSError as error:
-        if isinstance(error, WorkshopError):
-            raise
-        reason = error.strerror or str(error)
-        raise WorkshopError(f"Cannot write {shown(path)}: {reason}.") from error
+        with os_errors_as(f"Cannot write {display_path(path)}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+            os.close(handle)
+            temporary = Path(name)
+            yield temporary
+            temporary.chmod(0o644)  # mkstemp makes it private; a course's files are to be read.
+            temporary.replace(path)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
-def write(path, content):
+def write(path: str | Path, content: str | bytes) -> Path:
     """Write bytes or text (UTF-8, Unix line ends) to `path`, all of it or nothing.
 
     Returns the path. Raises WorkshopError when the file cannot be written.
@@ -53,7 +69,7 @@ def write(path, content):
 
 
 @contextmanager
-def locked(path, busy, timeout=0):
+def locked(path: Path, busy: str, timeout: float = 0) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; the system drops it when a process dies.
 
     busy: the sentence of the WorkshopError that is raised when another process holds it, and after
@@ -63,39 +79,78 @@ def locked(path, busy, timeout=0):
     import filelock
 
     lock = filelock.FileLock(path)
-    try:
+    with os_errors_as(f"Cannot write {display_path(path)}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=timeout)
-    except filelock.Timeout as error:
-        raise WorkshopError(busy) from error
-    except OSError as error:
-        raise WorkshopError(f"Cannot write {shown(path)}: {error.strerror}.") from error
+        try:
+            lock.acquire(timeout=timeout)
+        except filelock.Timeout as error:
+            raise WorkshopError(busy) from error
     try:
         yield
     finally:
         lock.release()
 
 
-def read_json(path):
-    """The JSON object in a file. Raises WorkshopError, a sentence, if there is none."""
+def read_json(path: Path | str, schema: Path | None = None) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    schema: a file with the JSON schema of what came from another computer; its texts are then
+    `printable` as well. Raises WorkshopError, a sentence that names the file and, where the content
+    is not what the schema says, the place in it, such as notebooks[3].status.
+    """
+    with os_errors_as(f"Cannot read {display_path(path)}"):
+        written = Path(path).read_bytes()
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WorkshopError(f"Cannot read {shown(path)}: {error.strerror}.") from error
-    except ValueError as error:
-        raise WorkshopError(f"{shown(path)} is damaged: it is not JSON.") from error
+        content = json.loads(written.decode("utf-8"))
+        if schema is not None:
+            content = printable(content)
+    except (ValueError, RecursionError) as error:
+        raise WorkshopError(f"{display_path(path)} is damaged: it is not JSON.") from error
     if not isinstance(content, dict):
-        raise WorkshopError(f"{shown(path)} is not a JSON object.")
+        raise WorkshopError(f"{display_path(path)} is not a JSON object.")
+    if schema is not None and (problem := _problem(content, schema)):
+        raise WorkshopError(f"{display_path(path)} is damaged: {problem}.")
     return content
 
 
-def artifacts_locked():
-    """Keep others from running the course or putting it back while the block runs.
+_KINDS = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "an object",
+    "string": "a text",
+}
+
+
+def _problem(content: dict[str, Any], schema: Path) -> str | None:
+    """What of the content is not as the schema says, nearest to its top; None if nothing is."""
+    validator = import_jsonschema().Draft202012Validator(json.loads(schema.read_text("utf-8")))
+    errors = validator.iter_errors(content)
+    error = min(errors, key=lambda error: len(error.absolute_path), default=None)
+    if error is None:
+        return None
+    steps = [f"[{s}]" if isinstance(s, int) else f".{s}" for s in error.absolute_path]
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return "".join([*steps, f".{missing}"]).lstrip(".") + " is missing"
+    said = f"{''.join(steps).lstrip('.')} is {reprlib.repr(error.instance)}"
+    if error.validator == "type":
+        wanted = error.validator_value
+        kinds = [wanted] if isinstance(wanted, str) else wanted
+        return f"{said}, but should be {' or '.join(_KINDS[kind] for kind in kinds)}"
+    return f"{said}, which it cannot be"
+
+
+def artifacts_locked(home: Home | None = None) -> AbstractContextManager[None]:
+    """Keep others from making or putting back a home's artifacts while the block runs.
 
     Raises WorkshopError if somebody does so already.
     """
+    home = home or paths.home()
     return locked(
-        paths.MODELS_DIR / ".run.lock",
-        f"Another run of the course is at work in {paths.HOME}; wait until it has ended, or give "
+        home.models_dir / ".run.lock",
+        f"Another run of the course is at work in {home.path}; wait until it has ended, or give "
         "this one a folder of its own with WORKSHOP_HOME.",
     )

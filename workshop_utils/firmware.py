@@ -1,22 +1,28 @@
 """Build the firmware with a model in it, and see what it takes. Introduced in notebook 06.
 
 CMake and Ninja drive the compiler; all three come as Python packages, and so nothing else has to
-be installed. What is built stays in `paths.FIRMWARE_BUILD_DIR`; an image takes its place in
-`paths.FIRMWARE_IMAGES_DIR` when all of it is done.
+be installed. What is built stays in the home's `firmware_build_dir`; an image takes its place in
+`firmware_images_dir` when all of it is done.
 """
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from workshop_utils import c_source, files, paths
-from workshop_utils.device import boards, compiling, console, images, preflight, processes
+from workshop_utils.device import boards, compiling, console, images, preflight, processes, tflite
 from workshop_utils.device.elf import Elf
-from workshop_utils.errors import WorkshopError, check_whole_number
+from workshop_utils.errors import WorkshopError, require_int
+from workshop_utils.paths import Home
 
-PROGRAMS = ("wave", "sweep")
+if TYPE_CHECKING:
+    from workshop_utils.emulator import Result
+
+PROGRAMS = compiling.PROGRAMS
 
 # The image's sections, and what the course calls them. Flash also holds what .data begins with.
 FLASH_SECTIONS = {
@@ -29,7 +35,8 @@ FLASH_SECTIONS = {
 }
 RAM_SECTIONS = {"data": ".data", "bss": ".bss"}
 
-_RUN_TIMEOUT = 60
+_BUSY = "Another build is at work in {}; wait until it has ended."
+_BUSY_TIMEOUT = 300  # seconds
 
 
 @dataclass(frozen=True)
@@ -42,89 +49,106 @@ class Image:
     engine: str
     toolchain: str
 
-    def file(self, program="wave"):
+    def file(self, program: str = "wave") -> Path:
         """The file of a program ('wave' or 'sweep') that is copied onto the board's drive."""
-        return getattr(self, program).with_suffix(boards.find_real(self.board).suffix)
+        elf = {"wave": self.wave, "sweep": self.sweep}[program]
+        return elf.with_suffix(boards.find_real(self.board).suffix)
 
 
-_BUSY = "Another build is at work in {}; wait until it has ended."
-_BUSY_TIMEOUT = 300  # seconds
-
-
-def check_parameters(inferences_per_cycle, cycles):
+def check_parameters(inferences_per_cycle: Any, cycles: Any) -> None:
     """Raise WorkshopError, naming the parameter, unless notebook 06 can show such a run."""
-    check_whole_number("INFERENCES_PER_CYCLE", inferences_per_cycle, 1, 1000)
-    check_whole_number("CYCLES", cycles, 1, 10)
+    require_int("INFERENCES_PER_CYCLE", inferences_per_cycle, 1, 1000)
+    require_int("CYCLES", cycles, 1, 10)
 
 
 def build(
-    board="emulator",
-    engine="compact",
-    toolchain=None,
-    model=None,
-    optimize="-O2",
-    inferences_per_cycle=100,
-    cycles=None,
-    sources=None,
-    home=None,
-):
+    board: str = "emulator",
+    engine: str = "compact",
+    toolchain: str | None = None,
+    model: Path | str | None = None,
+    optimize: str = "-O2",
+    inferences_per_cycle: int = 100,
+    cycles: int | None = None,
+    sources: Path | str | None = None,
+    home: Home | None = None,
+) -> Image:
     """Compile the firmware and put its images in place. Returns an Image.
 
-    board: one of BOARDS; 'host' makes a program for this computer. engine: 'compact' or 'tflm'.
-    toolchain: 'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file; None
-    takes what notebook 06 wrote, or else the model that comes with the project. cycles: turns of
-    the sine; 0 runs for ever, and so does None on a real board. Elsewhere None is 2. sources:
-    folder of another copy of the firmware. Its model/model.cc is compiled as it stands; its images
-    are named after the folder and leave the others alone. home: the folder to build in; None takes
-    WORKSHOP_HOME's. Two builds at a time in one folder wait for one another.
+    board: a name of device.boards; 'host' makes a program for this computer. engine: 'compact' or
+    'tflm'. toolchain: 'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite
+    file; None takes what notebook 06 wrote, or else the model that comes with the project. cycles:
+    turns of the sine; 0 runs for ever, None is the board's own choice. sources: folder of another
+    copy of the firmware. Its model/model.cc is compiled as it stands; its images are named after
+    the folder and leave the others alone. home: where to build; None takes WORKSHOP_HOME. Two
+    builds at a time in one folder wait for one another.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
+    home = home or paths.home()
     toolchain = toolchain or "zig"
     preset = compiling.preset(board, engine, toolchain, optimize)
     if inferences_per_cycle < 1 or (cycles is not None and cycles < 0):
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
+    settings: dict[str, object] = {
+        "BOARD": boards.find(board).folder.name,
+        "ENGINE": engine,
+        "OPTIMIZE": optimize,
+        "INFERENCES_PER_CYCLE": inferences_per_cycle,
+    }
+    if cycles is not None:  # or else the board's own, of its board.cmake
+        settings["CYCLES"] = cycles
     tools = compiling.programs(toolchain)
-    tflm_root = compiling.tflm_root() if engine == "tflm" else None
-    name = f"{board}-{engine}-{toolchain}"
-    if sources is not None:
-        name = f"{Path(sources).name}-{name}"
-    folder = paths.under(home, paths.FIRMWARE_BUILD_DIR) / name
+    settings["CMAKE_MAKE_PROGRAM"] = tools["ninja"].as_posix()
+    if "zig" in tools:
+        settings["ZIG"] = tools["zig"].as_posix()
+    if engine == "tflm":
+        settings["TFLM_ROOT"] = compiling.tflm_root().as_posix()
+    folder = home.firmware_build_dir / _name(board, engine, toolchain, sources)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise compiling.cannot_build(folder, error) from error
     with files.locked(folder / ".lock", _BUSY.format(folder), _BUSY_TIMEOUT):
-        if sources is None:
-            content = model_bytes(model)
-            source = _model_source(model, content, folder, board, engine)
+        content = model_bytes(model, home) if sources is None else None
+        if content is None:
+            source = Path(sources or "") / "model" / "model.cc"
         else:
-            content, source = None, Path(sources) / "model" / "model.cc"
-        settings = {
-            "BOARD": boards.find(board).folder.name,
-            "MODEL_CC": source.as_posix(),
-            "ENGINE": engine,
-            "ENGINE_FLOAT32": "ON" if content is None or _may_be_float32(content) else "OFF",
-            "OPTIMIZE": optimize,
-            "INFERENCES_PER_CYCLE": inferences_per_cycle,
-            "CMAKE_MAKE_PROGRAM": tools["ninja"].as_posix(),
-        }
-        if cycles is not None:  # or else the board's own, of its board.cmake
-            settings["CYCLES"] = cycles
-        if "zig" in tools:
-            settings["ZIG"] = tools["zig"].as_posix()
-        if tflm_root:
-            settings["TFLM_ROOT"] = tflm_root.as_posix()
+            source = _model_source(model, content, folder, board, engine, home)
+        settings["MODEL_CC"] = source.as_posix()
+        settings["ENGINE_FLOAT32"] = "ON" if _may_be_float32(content) else "OFF"
         compiling.compile(
             tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR)
         )
         if content and board in boards.REAL:
             image = Elf(folder / "wave.elf")
             preflight.check_arena(content, image, boards.find(board), engine)
-        target = paths.under(home, paths.FIRMWARE_IMAGES_DIR)
-        return _put_in_place(name, folder, target, board, engine, toolchain)
+        return _put_in_place(folder, locate(board, engine, toolchain, sources, home))
 
 
-def sizes(image):
+def locate(
+    board: str = "emulator",
+    engine: str = "compact",
+    toolchain: str = "zig",
+    sources: Path | str | None = None,
+    home: Home | None = None,
+) -> Image:
+    """The Image that `build` makes of the same choices, whether it is there or not."""
+    folder = (home or paths.home()).firmware_images_dir
+    name = _name(board, engine, toolchain, sources)
+    wave, sweep = (folder / f"{name}-{program}{_suffix(board)}" for program in PROGRAMS)
+    return Image(wave, sweep, board, engine, toolchain)
+
+
+def _name(board: str, engine: str, toolchain: str, sources: Path | str | None) -> str:
+    """What a build's folder is called, and its images begin with."""
+    name = f"{board}-{engine}-{toolchain}"
+    return name if sources is None else f"{Path(sources).name}-{name}"
+
+
+def _suffix(board: str) -> str:
+    return compiling.EXE if board == "host" else ".elf"
+
+
+def sizes(image: Path | str) -> dict[str, int]:
     """What an image for a microcontroller takes: {part: bytes}.
 
     image: path of an ELF file. The parts are the keys of FLASH_SECTIONS and of RAM_SECTIONS, and
@@ -140,17 +164,17 @@ def sizes(image):
     return taken
 
 
-def flash_bytes(taken):
+def flash_bytes(taken: Mapping[str, int]) -> int:
     """Total flash, of what `sizes` returned."""
     return sum(taken[part] for part in (*FLASH_SECTIONS, "other"))
 
 
-def ram_bytes(taken):
+def ram_bytes(taken: Mapping[str, int]) -> int:
     """Total static RAM, of what `sizes` returned."""
     return sum(taken[part] for part in RAM_SECTIONS)
 
 
-def costs(wave, result):
+def costs(wave: Path | str, result: "Result") -> dict[str, Any]:
     """What the application costs on a board: {'flash', 'ram', 'instructions'}.
 
     wave: path of its image. result: what `emulator.run` returned for it. flash and ram in bytes,
@@ -164,11 +188,11 @@ def costs(wave, result):
     }
 
 
-def equal_answers(sweep, tflite, runtime):
+def equal_answers(sweep: Path | str, tflite_model: bytes, runtime: str) -> int:
     """How many of a chip's 256 answers equal those of a runtime on this computer.
 
-    sweep: path of an image, run on the emulator. tflite: its model, int8 with one input and one
-    output, bytes. runtime: as for `inference.invoke`.
+    sweep: path of an image, run on the emulator. tflite_model: flatbuffer of the model in it, int8
+    with one input and one output. runtime: as for `inference.invoke`.
     """
     import numpy as np
 
@@ -176,23 +200,22 @@ def equal_answers(sweep, tflite, runtime):
 
     columns, rows = console.table(emulator.run(sweep, count=False).console)
     on_chip = [row[columns.index("q_out")] for row in rows]
-    expected = inference.invoke(tflite, np.arange(-128, 128).astype(np.int8), runtime)
+    expected = inference.invoke(tflite_model, np.arange(-128, 128).astype(np.int8), runtime)
     return int(np.count_nonzero(np.array(on_chip) == expected))
 
 
-def run_program(program, timeout=_RUN_TIMEOUT):
+def run_program(program: Path | str, timeout: float = 60) -> str:
     """Run a program of the board 'host'; returns what it printed, text.
 
     timeout: seconds. Raises WorkshopError if it does not start, end or survive.
     """
     try:
-        code, text = processes.run([program], timeout)
+        with files.os_errors_as(f"Cannot run {program}"):
+            code, text = processes.run([program], timeout)
     except subprocess.TimeoutExpired as error:
         raise WorkshopError(
             f"The firmware hangs: after {timeout} seconds {Path(program).name} is not at its end."
         ) from error
-    except OSError as error:
-        raise WorkshopError(f"Cannot run {program}: {error.strerror or error}.") from error
     if code < 0 or (code and "# " not in text):
         raise WorkshopError(f"The firmware crashed: {Path(program).name} ended with code {code}.")
     return text
@@ -201,27 +224,27 @@ def run_program(program, timeout=_RUN_TIMEOUT):
 # ---- What a build needs
 
 
-def model_bytes(model=None):
+def model_bytes(model: Path | str | None = None, home: Home | None = None) -> bytes:
     """The model that a build takes (flatbuffer, bytes).
 
-    model: path of a .tflite file; None as for `build`. Raises WorkshopError if it cannot be read.
+    model: path of a .tflite file; None, and home, as for `build`. Raises WorkshopError if it cannot
+    be read.
     """
     if model is None:
-        return c_source.read(_written_source())
-    try:
+        return c_source.read(_written_source(home or paths.home()))
+    with files.os_errors_as(f"Cannot read the model {model}"):
         return Path(model).read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise WorkshopError(f"Cannot read the model {model}: {reason}.") from error
 
 
-def _written_source():
+def _written_source(home: Home) -> Path:
     """The model.cc that notebook 06 wrote, or else the project's own."""
-    written = paths.FIRMWARE_MODEL.is_file()
-    return paths.FIRMWARE_MODEL if written else paths.FIRMWARE_REFERENCE_MODEL
+    written = home.firmware_model
+    return written if written.is_file() else paths.FIRMWARE_REFERENCE_MODEL
 
 
-def _model_source(model, content, folder, board, engine):
+def _model_source(
+    model: Path | str | None, content: bytes, folder: Path, board: str, engine: str, home: Home
+) -> Path:
     """The path of the model.cc to compile, made from `model` if that is given.
 
     content: what `model_bytes` says of it.
@@ -229,7 +252,7 @@ def _model_source(model, content, folder, board, engine):
     The board would say too that it cannot run a model, but only once it has it.
     """
     if model is None:
-        source = _written_source()
+        source = _written_source(home)
         text = source.read_text(encoding="utf-8", errors="replace")
     else:
         source, text = folder / "model.cc", c_source.to_c_source(content)
@@ -242,37 +265,32 @@ def _model_source(model, content, folder, board, engine):
     return source
 
 
-def _may_be_float32(content):
+def _may_be_float32(content: bytes | None) -> bool:
     """Whether the compact engine needs its kernel for float32: unless the model's input is int8.
 
-    content: a .tflite model, bytes. If it cannot be read, the engine will say why.
+    content: a .tflite model; None if it is not known. If it is damaged, the engine will say why.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
     try:
-        graph = schema.Model.GetRootAs(content).Subgraphs(0)
-        return graph.Tensors(graph.Inputs(0)).Type() != schema.TensorType.INT8
-    except Exception:  # the generated code trusts the model, so anything may happen
+        return content is None or not preflight.is_int8(tflite.parse(content))
+    except WorkshopError:
         return True
 
 
 # ---- The build
 
 
-def _put_in_place(name, folder, target, board, engine, toolchain):
+def _put_in_place(folder: Path, image: Image) -> Image:
     """Copy the programs out of the build's folder, with the files for the board's drive if it has
     one; all or none."""
-    suffix = compiling.EXE if board == "host" else ".elf"
-    placed = [target / f"{name}-{program}{suffix}" for program in PROGRAMS]
+    board = boards.find(image.board)
     with ExitStack() as stack:
-        for program, image in zip(PROGRAMS, placed, strict=True):
-            temporary = stack.enter_context(files.replacing(image))
-            shutil.copyfile(folder / (program + suffix), temporary)
-            if board in boards.REAL:
-                spec = boards.find(board)
-                temporary = stack.enter_context(files.replacing(image.with_suffix(spec.suffix)))
-                temporary.write_bytes(images.encoded(Elf(folder / (program + suffix)), spec))
-    if board == "host":
-        for image in placed:
-            image.chmod(0o755)
-    return Image(*placed, board, engine, toolchain)
+        for program, target in zip(PROGRAMS, (image.wave, image.sweep), strict=True):
+            built = folder / f"{program}{_suffix(board.name)}"
+            shutil.copyfile(built, stack.enter_context(files.replacing(target)))
+            if board.suffix:
+                temporary = stack.enter_context(files.replacing(image.file(program)))
+                temporary.write_bytes(images.encoded(Elf(built), board))
+    if board.name == "host":
+        for target in (image.wave, image.sweep):
+            target.chmod(0o755)
+    return image

@@ -6,47 +6,20 @@ because its optimized kernels round differently again.
 """
 
 import struct
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from workshop_utils.device import tflite
+from workshop_utils.device.tflite import dequantize as dequantize
+from workshop_utils.device.tflite import quantize as quantize
 from workshop_utils.errors import TflmUnavailable, WorkshopError
 
 RUNTIMES = ("litert", "tflm")
 
 
-def quantize(x, scale, zero_point):
-    """Real values to int8: round(x / scale) + zero_point, clipped to [-128, 127].
-
-    x: array of any shape, in the tensor's real units. Returns int8, same shape.
-    Raises WorkshopError (a ValueError) if scale is not positive or x is not finite.
-    Source: TensorFlow Lite 8-bit quantization specification.
-    """
-    _check_scale(scale)
-    x = np.asarray(x, dtype=np.float32)
-    if not np.isfinite(x).all():
-        raise WorkshopError("Cannot quantize NaN or infinity: int8 has no code for them.")
-    with np.errstate(over="ignore"):  # infinity is clipped as well
-        steps = np.rint(x / np.float32(scale)) + zero_point
-    return np.clip(steps, -128, 127).astype(np.int8)
-
-
-def dequantize(q, scale, zero_point):
-    """int8 to real values: (q - zero_point) * scale.
-
-    q: integers of any shape. Returns float32, same shape.
-    Raises WorkshopError (a ValueError) if scale is not positive.
-    Source: TensorFlow Lite 8-bit quantization specification.
-    """
-    _check_scale(scale)
-    return (np.asarray(q, dtype=np.int32) - zero_point).astype(np.float32) * np.float32(scale)
-
-
-def _check_scale(scale):
-    if not (np.isfinite(scale) and scale > 0):
-        raise WorkshopError(f"A quantization scale must be a positive number, but is {scale}.")
-
-
-def predict(tflite_model, x, runtime="litert"):
+def predict(tflite_model: bytes, x: ArrayLike, runtime: str = "litert") -> NDArray[np.float32]:
     """Predictions of a model with one input and one output value, in real units.
 
     tflite_model: flatbuffer, bytes. x: float32, shape (n,). runtime: 'litert' or 'tflm'.
@@ -65,7 +38,7 @@ def predict(tflite_model, x, runtime="litert"):
     return invoke(tflite_model, x, runtime)
 
 
-def evaluate(tflite_model, x, y, runtime="litert"):
+def evaluate(tflite_model: bytes, x: ArrayLike, y: ArrayLike, runtime: str = "litert") -> float:
     """Mean squared error of the model's predictions for x against y (both shape (n,))."""
     y = np.asarray(y, dtype=np.float32)
     if y.shape != np.shape(x):
@@ -73,7 +46,7 @@ def evaluate(tflite_model, x, y, runtime="litert"):
     return float(np.mean((predict(tflite_model, x, runtime) - y) ** 2))
 
 
-def invoke(tflite_model, inputs, runtime="litert"):
+def invoke(tflite_model: bytes, inputs: ArrayLike, runtime: str = "litert") -> NDArray[Any]:
     """Raw outputs for raw inputs, without quantizing anything.
 
     inputs: shape (n,), of the input tensor's dtype (int8 or float32). Returns (n,), of the output
@@ -92,20 +65,41 @@ def invoke(tflite_model, inputs, runtime="litert"):
     return run(bytes(tflite_model), inputs.reshape(-1, 1)).reshape(-1)
 
 
-def details(tflite_model):
-    """What the model says of its input and its output tensor: two dicts, LiteRT's.
+def details(tflite_model: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the model says of its input and its output tensor: two dicts.
 
-    'dtype', 'shape' and 'quantization', the pair (scale, zero point).
+    'name', 'dtype', 'shape' and 'quantization', the pair (scale, zero point).
     Raises WorkshopError if the bytes are not a whole TFLite model with one input and one output.
     """
-    interpreter = _litert(tflite_model)
-    ends = interpreter.get_input_details(), interpreter.get_output_details()
-    if any(len(end) != 1 or end[0]["shape"].prod() != 1 for end in ends):
-        raise WorkshopError("The model must have one input value and one output value.")
-    return ends[0][0], ends[1][0]
+    try:
+        model = tflite.parse(tflite_model)
+    except WorkshopError as error:
+        raise _not_whole(tflite_model) from error
+    source, target = model.ends
+    return _details(source), _details(target)
 
 
-def _litert(tflite_model):
+def _details(tensor: tflite.Tensor) -> dict[str, Any]:
+    if tensor.dtype is None:
+        raise WorkshopError(f"The model's tensor {tensor.name} is {tensor.type}; convert it again.")
+    shape = np.array(tensor.shape)
+    quantization = tensor.quantization
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": shape,
+        "quantization": quantization,
+    }
+
+
+def _not_whole(tflite_model: bytes, reason: str = "") -> WorkshopError:
+    return WorkshopError(
+        f"These {len(tflite_model)} bytes are not a whole TensorFlow Lite model{reason}; run "
+        "notebook 05_tensorflow_lite.ipynb again."
+    )
+
+
+def _litert(tflite_model: bytes) -> Any:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     try:
@@ -114,24 +108,21 @@ def _litert(tflite_model):
             experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
     except (ValueError, RuntimeError) as error:
-        raise WorkshopError(
-            f"These {len(tflite_model)} bytes are not a whole TensorFlow Lite model "
-            f"({str(error).rstrip('.')}); run notebook 05_tensorflow_lite.ipynb again."
-        ) from error
+        raise _not_whole(tflite_model, f" ({str(error).rstrip('.')})") from error
 
 
-def _invoke_litert(tflite_model, inputs):
+def _invoke_litert(tflite_model: bytes, inputs: NDArray[Any]) -> NDArray[Any]:
     interpreter = _litert(tflite_model)
     source = interpreter.get_input_details()[0]["index"]
     interpreter.resize_tensor_input(source, inputs.shape)
     interpreter.allocate_tensors()
     interpreter.set_tensor(source, inputs)
     interpreter.invoke()
-    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
 
 
-def _invoke_tflm(tflite_model, inputs):
-    """One inference an input, as on the chip: TFLM has no batches."""
+def _invoke_tflm(tflite_model: bytes, inputs: NDArray[Any]) -> NDArray[Any]:
+    """One inference per input, as on the chip: TFLM has no batches."""
     runtime = _tflm_runtime()
     try:
         interpreter = runtime.Interpreter.from_bytes(tflite_model)
@@ -145,7 +136,7 @@ def _invoke_tflm(tflite_model, inputs):
     return outputs
 
 
-def tflm_problem():
+def tflm_problem() -> str | None:
     """Why TFLM cannot run here, in one sentence; None if it can."""
     try:
         _tflm_runtime()
@@ -154,7 +145,12 @@ def tflm_problem():
     return None
 
 
-def _tflm_runtime():
+def best_runtime() -> str:
+    """'tflm', whose answers are the chip's bit for bit, or 'litert' where TFLM cannot run."""
+    return "litert" if tflm_problem() else "tflm"
+
+
+def _tflm_runtime() -> Any:
     try:
         from tflite_micro.python.tflite_micro import runtime
     except ImportError as error:

@@ -1,19 +1,29 @@
 """Break the firmware on purpose: a copy of it, with mistakes in it. Introduced in notebook 07."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from workshop_utils import c_source, files, firmware, paths
 from workshop_utils.errors import WorkshopError
+from workshop_utils.paths import Home
 
 
-def build(model, edits=(), **choices):
+def build(
+    model: bytes | str,
+    edits: Sequence[tuple[str, str, str]] = (),
+    home: Home | None = None,
+    **choices: Any,
+) -> firmware.Image:
     """Compile a copy of the firmware after replacing texts in it. Returns a firmware.Image.
 
     model: flatbuffer, bytes; or the text of a model.cc, compiled as it stands. edits: a list of
     (file below firmware/, text, its replacement); the text must be there exactly once.
-    choices: for `firmware.build`; without `cycles` the program makes one turn of the sine. The
-    firmware itself, and images built of it, stay as they are.
+    home, choices: for `firmware.build`; without `cycles` the program makes one turn of the sine.
+    The firmware itself, and images built of it, stay as they are.
     Raises WorkshopError if there is no such text, or if the build fails.
     """
-    copy = paths.FIRMWARE_BUILD_DIR / "broken"
+    home = home or paths.home()
+    copy = home.firmware_build_dir / "broken"
     # The mistakes of this lab are to be seen when the program runs, not when it is compiled.
     wanted = _sources([*edits, ("CMakeLists.txt", " -Werror", "")])
     wanted["model/model.cc"] = model if isinstance(model, str) else c_source.to_c_source(model)
@@ -22,10 +32,10 @@ def build(model, edits=(), **choices):
         # What is unchanged keeps its date and is not compiled again.
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
             files.write(file, text)
-    return firmware.build(sources=copy, **{"cycles": 1, **choices})
+    return firmware.build(sources=copy, home=home, **{"cycles": 1, **choices})
 
 
-def _sources(edits):
+def _sources(edits: Sequence[tuple[str, str, str]]) -> dict[str, str]:
     """{name: text} of all files that a build needs but the model, edited."""
     texts = {}
     for folder in ("app", "boards", "cmake", "engine", "model", "runtime", "."):

@@ -3,14 +3,20 @@
 import os
 import platform
 import re
+import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from workshop_utils import paths
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
-def describe():
+
+def describe() -> dict[str, Any]:
     """The computer: {'system', 'architecture', 'processor', 'cpus', 'memory_bytes', 'python'}.
 
     Texts, but 'cpus' and 'memory_bytes' are integers, None where the system does not say. Nothing
@@ -26,7 +32,7 @@ def describe():
     }
 
 
-def _processor():
+def _processor() -> str:
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         named = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", text, re.MULTILINE)
@@ -35,7 +41,7 @@ def _processor():
     return named[1].strip() if named else platform.processor() or platform.machine()
 
 
-def memory():
+def memory() -> tuple[int, int] | tuple[None, None]:
     """Bytes of memory, all and available; (None, None) where psutil is missing."""
     try:
         import psutil
@@ -45,7 +51,7 @@ def memory():
     return found.total, found.available
 
 
-def pins():
+def pins() -> dict[str, str]:
     """The versions that the project asks for on this machine: {name: version}.
 
     Source: pyproject.toml, dependencies without extras, their markers evaluated here. Raises
@@ -62,7 +68,7 @@ def pins():
     return _here(requirements)
 
 
-def locked():
+def locked() -> dict[str, str]:
     """The same of requirements.lock, so with all that those packages need: {name: version}."""
     from packaging.requirements import Requirement
 
@@ -71,7 +77,7 @@ def locked():
     return _here(map(Requirement, lines))
 
 
-def _here(requirements):
+def _here(requirements: "Iterable[Requirement]") -> dict[str, str]:
     return {
         requirement.name: next(iter(requirement.specifier)).version
         for requirement in requirements
@@ -79,7 +85,7 @@ def _here(requirements):
     }
 
 
-def installed(name):
+def installed(name: str) -> str | None:
     """The version of an installed package; None if it is not there. Does not import it."""
     try:
         return version(name)
@@ -87,9 +93,30 @@ def installed(name):
         return None
 
 
-def versions():
-    """The installed versions of the packages that the project asks for: {name: text or None}."""
+def versions() -> dict[str, str | None]:
+    """{name: text or None}: the installed versions of the packages that the project asks for.
+
+    Where the project is a clone of its repository, the first one is its 'commit'.
+    """
+    course = commit()
+    found: dict[str, str | None] = {} if course is None else {"commit": course}
     try:
-        return {name: installed(name) for name in pins()}
+        return found | {name: installed(name) for name in pins()}
     except (OSError, ImportError):
-        return {}
+        return found
+
+
+def commit(project: Path = paths.PROJECT) -> str | None:
+    """The git commit of a project's folder, with '-dirty' if files have changed since.
+
+    None if the folder is no clone, or if git is missing or refuses to look.
+    """
+    if not (project / ".git").exists():  # it may lie in the clone of something else
+        return None
+    command = ["git", "--no-optional-locks", "-C", str(project), "describe"]
+    command += ["--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

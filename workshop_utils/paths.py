@@ -1,11 +1,13 @@
-"""Where the course's files live, and how they are written and asked for.
+"""Where the course's files live, and how they are asked for.
 
-The names are those of the original hello_world notebook. Everything lies under one root: this
-project's folder, or the folder that the environment variable WORKSHOP_HOME names.
+What the course makes lies under a `Home`: this project's folder, or the folder that the environment
+variable WORKSHOP_HOME names when it is asked for. Notebooks use the names of the original
+hello_world notebook: `paths.MODEL_TF` is `paths.home().model_tf`, and so on.
 """
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from workshop_utils.errors import MissingArtifact
@@ -17,61 +19,138 @@ FIRMWARE_DIR = PROJECT / "firmware"
 FIRMWARE_REFERENCE_MODEL = FIRMWARE_DIR / "model" / "reference" / "model.cc"
 REFERENCE_DIR = PROJECT / "workshop_utils" / "reference"
 
-HOME = Path(os.environ.get("WORKSHOP_HOME") or PROJECT).expanduser().resolve()
-MODELS_DIR = HOME / "models"
-OUTPUT_DIR = HOME / "output"
-
-DATASET = MODELS_DIR / "dataset.npz"
-SMALL_MODEL_TF = MODELS_DIR / "small_model.keras"
-MODEL_TF = MODELS_DIR / "model.keras"
-MODEL_NO_QUANT_TFLITE = MODELS_DIR / "model_no_quant.tflite"
-MODEL_TFLITE = MODELS_DIR / "model.tflite"
-MODEL_TFLITE_MICRO = MODELS_DIR / "model.cc"
-FIRMWARE_MODEL = HOME / "firmware" / "model" / "model.cc"
-FIRMWARE_BUILD_DIR = HOME / "firmware" / "build"
-FIRMWARE_IMAGES_DIR = HOME / "firmware" / "images"
-
-MADE_BY = {
-    DATASET: "02_dataset",
-    SMALL_MODEL_TF: "03_small_model",
-    MODEL_TF: "04_larger_model",
-    MODEL_NO_QUANT_TFLITE: "05_tensorflow_lite",
-    MODEL_TFLITE: "05_tensorflow_lite",
-    MODEL_TFLITE_MICRO: "06_microcontroller",
-    FIRMWARE_MODEL: "06_microcontroller",
-}
+# The names of the original notebook, of the default home.
+MODELS_DIR: Path
+OUTPUT_DIR: Path
+DATASET: Path
+SMALL_MODEL_TF: Path
+MODEL_TF: Path
+MODEL_NO_QUANT_TFLITE: Path
+MODEL_TFLITE: Path
+MODEL_TFLITE_MICRO: Path
+FIRMWARE_MODEL: Path
+FIRMWARE_BUILD_DIR: Path
+FIRMWARE_IMAGES_DIR: Path
+MADE_BY: dict[Path, str]
 
 
-def shown(path):
-    """The path as a reader should see it: relative to the root where it lies inside it."""
-    path = Path(path)
-    return path.relative_to(HOME).as_posix() if path.is_relative_to(HOME) else str(path)
+def __getattr__(name: str) -> Path | dict[Path, str]:
+    if name not in __annotations__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: Path | dict[Path, str] = getattr(home(), name.lower())
+    return value
 
 
-def under(home, path):
-    """Where `path` would lie if `home` were the root. None stands for the root itself."""
-    return Path(path) if home is None else Path(home) / Path(path).relative_to(HOME)
+@dataclass(frozen=True)
+class Home:
+    """A folder that the course's artifacts lie in. path: absolute."""
+
+    path: Path
+
+    @property
+    def models_dir(self) -> Path:
+        return self.path / "models"
+
+    @property
+    def output_dir(self) -> Path:
+        """Where a run leaves executed notebooks, if nothing else is said."""
+        return self.path / "output"
+
+    @property
+    def dataset(self) -> Path:
+        return self.models_dir / "dataset.npz"
+
+    @property
+    def small_model_tf(self) -> Path:
+        return self.models_dir / "small_model.keras"
+
+    @property
+    def model_tf(self) -> Path:
+        return self.models_dir / "model.keras"
+
+    @property
+    def model_no_quant_tflite(self) -> Path:
+        """The float32 model."""
+        return self.models_dir / "model_no_quant.tflite"
+
+    @property
+    def model_tflite(self) -> Path:
+        """The int8 model."""
+        return self.models_dir / "model.tflite"
+
+    @property
+    def model_tflite_micro(self) -> Path:
+        """The int8 model as C++ source."""
+        return self.models_dir / "model.cc"
+
+    @property
+    def firmware_model(self) -> Path:
+        """The same, where the firmware's build looks for it."""
+        return self.path / "firmware" / "model" / "model.cc"
+
+    @property
+    def firmware_build_dir(self) -> Path:
+        return self.path / "firmware" / "build"
+
+    @property
+    def firmware_images_dir(self) -> Path:
+        return self.path / "firmware" / "images"
+
+    @property
+    def made_by(self) -> dict[Path, str]:
+        """{artifact: stem of the notebook that makes it}, in the course's order."""
+        return {
+            self.dataset: "02_dataset",
+            self.small_model_tf: "03_small_model",
+            self.model_tf: "04_larger_model",
+            self.model_no_quant_tflite: "05_tensorflow_lite",
+            self.model_tflite: "05_tensorflow_lite",
+            self.model_tflite_micro: "06_microcontroller",
+            self.firmware_model: "06_microcontroller",
+        }
+
+    def display_path(self, path: str | Path) -> str:
+        """The path as a reader should see it: relative to the home where it lies inside it."""
+        path = Path(path)
+        return (
+            path.relative_to(self.path).as_posix() if path.is_relative_to(self.path) else str(path)
+        )
+
+    def require(self, path: str | Path) -> Path:
+        """Return `path` if the file is there.
+
+        Raises MissingArtifact, which names the notebook that makes the file, and the command that
+        fills in all that the notebook at work needs.
+        """
+        path = Path(path)
+        if path.is_file():
+            return path
+        missing = f"{self.display_path(path)} is missing"
+        notebook = self.made_by.get(path)
+        if notebook is None:
+            raise MissingArtifact(f"{missing}.")
+        raise MissingArtifact(
+            f"{missing}: notebook {notebook}.ipynb makes it. Run that notebook first, or in a "
+            f"terminal: .venv/bin/workshop catch-up {_notebook_at_work(notebook)}"
+        )
 
 
-def require(path):
-    """Return `path` if the file is there.
-
-    Raises MissingArtifact, which names the notebook that makes the file, and the command that
-    fills in all that the notebook at work needs.
-    """
-    path = Path(path)
-    if path.is_file():
-        return path
-    notebook = MADE_BY.get(path)
-    if notebook is None:
-        raise MissingArtifact(f"{shown(path)} is missing.")
-    raise MissingArtifact(
-        f"{shown(path)} is missing: notebook {notebook}.ipynb makes it. Run that notebook first, "
-        f"or in a terminal: .venv/bin/workshop catch-up {_at_work(notebook)}"
-    )
+def home() -> Home:
+    """The Home that WORKSHOP_HOME names now; without it, the project's folder."""
+    return Home(Path(os.environ.get("WORKSHOP_HOME") or PROJECT).expanduser().resolve())
 
 
-def _at_work(made_by):
+def display_path(path: str | Path) -> str:
+    """`Home.display_path` of the default home."""
+    return home().display_path(path)
+
+
+def require(path: str | Path) -> Path:
+    """`Home.require` of the default home."""
+    return home().require(path)
+
+
+def _notebook_at_work(made_by: str) -> str:
     """The number of the notebook at work, which is at least the one after `made_by`.
 
     JupyterLab gives its kernels the notebook's path in JPY_SESSION_NAME, and so does

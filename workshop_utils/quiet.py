@@ -5,10 +5,11 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
 
-def tensorflow():
+def tensorflow() -> None:
     """Tell TensorFlow's C++ side to report errors only. Call it before the first import of Keras.
 
     Its log lines about CPU features and thread pools go to stderr before Python can filter them,
@@ -19,7 +20,7 @@ def tensorflow():
 
 
 @contextmanager
-def output():
+def output() -> Iterator[None]:
     """Hold back what a library prints, from Python and from C++ code alike.
 
     C++ code writes to the process's file descriptors, past Python's `sys.stdout`; a notebook's

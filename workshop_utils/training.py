@@ -1,29 +1,94 @@
-"""The training loop of the course: what `model.fit` does, many epochs a call.
+"""The course's two networks, and its training loop: what `model.fit` does, many epochs per call.
 
 `model.fit` is made for big models: between two batches it returns to Python for callbacks, logs
 and data. For a network with a few hundred weights that housekeeping takes nearly all the time.
 `fit` here compiles whole epochs into one TensorFlow function. Each step is Keras's own
 `model.train_step` and `model.test_step`, so loss, optimizer and metrics are the model's.
-Introduced in notebook 03.
+Introduced in notebooks 03 and 04, whose cells make the same networks in plain sight.
 """
 
+from __future__ import annotations
+
 import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from workshop_utils import files, paths
 from workshop_utils.data import MAX_SAMPLES, check_pair, check_seed
-from workshop_utils.errors import WorkshopError, check_whole_number
+from workshop_utils.errors import WorkshopError, require_int
 from workshop_utils.progress import Progress
+
+if TYPE_CHECKING:
+    import keras
 
 MAX_EPOCHS = 100_000
 MAX_NEURONS = 256  # in each hidden layer; with two of them the int8 model then has 70 kB
 MAX_LAYERS = 4  # hidden ones
 ENOUGH_UPDATES = 500
+ENOUGH_SAMPLES = 600  # for training
 CALLS = 25  # How often the progress bar moves: so many calls share the epochs.
 
 
-def fit(model, x, y, *, epochs, batch_size, validation_data, shuffle=True, verbose=True):
+def small_network(seed: int) -> keras.Sequential:
+    """Notebook 03's network, compiled: 8 neurons, and Keras's own start.
+
+    seed: of its first weights, and of Keras's global generators, from which `fit` draws the order
+    of the samples. The same seed makes the same network, whatever else the process does.
+    """
+    return _network(seed, 8, 1)
+
+
+def larger_network(
+    seed: int, neurons: int = 16, layers: int = 2, spread: bool = True
+) -> keras.Sequential:
+    """Notebook 04's network, compiled: hidden layers of `neurons` each, and a good start.
+
+    seed: as for `small_network`. spread: let each neuron of the first layer bend at a place of its
+    own in the data, evenly from 0 to 2π; without it all bend at 0, where Keras starts them.
+    Raises WorkshopError if one of these cannot work.
+    """
+    check_parameters(1, 1, seed, neurons, layers)
+    model = _network(seed, neurons, layers)
+    if spread:
+        first = model.layers[0]
+        weights, _ = first.get_weights()
+        kinks = 2 * np.pi * (np.arange(neurons) + 0.5) / neurons
+        first.set_weights([weights, -weights[0] * kinks])
+    return model
+
+
+def _network(seed: int, neurons: int, layers: int) -> keras.Sequential:
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    seeds = random.Random(seed)
+
+    def dense(width: int, activation: str | None = None) -> keras.layers.Layer:
+        start = keras.initializers.GlorotUniform(seeds.randint(1, 10**9))
+        return keras.layers.Dense(width, activation, kernel_initializer=start)
+
+    hidden = [dense(neurons, "relu") for _ in range(layers)]
+    model = keras.Sequential([keras.Input((1,)), *hidden, dense(1)])
+    model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+    return model
+
+
+def fit(
+    model: keras.Model,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    epochs: int,
+    batch_size: int,
+    validation_data: tuple[npt.ArrayLike, npt.ArrayLike],
+    shuffle: bool = True,
+    verbose: bool = True,
+) -> keras.callbacks.History:
     """Train a compiled Keras model; the same arguments and result as `model.fit`.
 
     x, y: training samples, shape (n,). epochs, batch_size: whole numbers, at least 1.
@@ -39,7 +104,7 @@ def fit(model, x, y, *, epochs, batch_size, validation_data, shuffle=True, verbo
     validate = [array[:, None] for array in check_pair(*validation_data, "The validation x and y")]
 
     run_epochs = _compiled_epochs(model, train, validate, batch_size, shuffle)
-    columns = {}
+    columns: dict[str, list[float]] = {}
     with Progress(epochs, "epochs", disable=not verbose) as bar:
         for chunk in _chunks(epochs, CALLS):
             keys = np.random.randint(0, 2**31, size=(chunk, 2), dtype=np.int32)
@@ -49,16 +114,18 @@ def fit(model, x, y, *, epochs, batch_size, validation_data, shuffle=True, verbo
     return _history(model, columns, epochs)
 
 
-def check_parameters(epochs, batch_size, seed=0, neurons=1, layers=1):
+def check_parameters(
+    epochs: Any, batch_size: Any, seed: Any = 0, neurons: Any = 1, layers: Any = 1
+) -> None:
     """Raise WorkshopError, naming the parameter in capitals, if one of them cannot work."""
-    check_whole_number("EPOCHS", epochs, 1, MAX_EPOCHS)
-    check_whole_number("BATCH_SIZE", batch_size, 1, MAX_SAMPLES)
+    require_int("EPOCHS", epochs, 1, MAX_EPOCHS)
+    require_int("BATCH_SIZE", batch_size, 1, MAX_SAMPLES)
     check_seed(seed)
-    check_whole_number("NEURONS", neurons, 1, MAX_NEURONS)
-    check_whole_number("LAYERS", layers, 1, MAX_LAYERS)
+    require_int("NEURONS", neurons, 1, MAX_NEURONS)
+    require_int("LAYERS", layers, 1, MAX_LAYERS)
 
 
-def why_not(epochs, batch_size, samples):
+def why_not(epochs: int, batch_size: int, samples: int) -> str:
     """Why training notebook 04's model with these values may not have been enough, for a reader.
 
     samples: how many there were for training. With 5,000 updates of the weights, which is what
@@ -70,7 +137,7 @@ def why_not(epochs, batch_size, samples):
             f"Number of updates of the weights: {updates:,}. That is too few; the course's own "
             "values make 5,000. Take more EPOCHS or a smaller BATCH_SIZE."
         )
-    if samples < 600:
+    if samples < ENOUGH_SAMPLES:
         return (
             f"{samples} training samples are few for noise like this: the network learned some "
             "of the noise. Take more SAMPLES or less NOISE in notebook 2."
@@ -78,13 +145,19 @@ def why_not(epochs, batch_size, samples):
     return "The number of updates was enough, so blame the noise, or luck: try another SEED."
 
 
-def _chunks(total, count):
+def _chunks(total: int, count: int) -> list[int]:
     """`total` cut into at most `count` whole numbers that differ by one at most."""
     count = min(total, count)
     return [total // count + (i < total % count) for i in range(count)]
 
 
-def _compiled_epochs(model, train, validate, batch_size, shuffle):
+def _compiled_epochs(
+    model: keras.Model,
+    train: Sequence[npt.NDArray[np.float32]],
+    validate: Sequence[npt.NDArray[np.float32]],
+    batch_size: int,
+    shuffle: bool,
+) -> Callable[[npt.NDArray[np.int32]], dict[str, list[float]]]:
     """A function that trains len(keys) epochs and returns {metric name: list of values}.
 
     keys: int32, shape (epochs, 2), the seed of each epoch's order.
@@ -101,7 +174,7 @@ def _compiled_epochs(model, train, validate, batch_size, shuffle):
     train_step = tf.autograph.experimental.do_not_convert(model.train_step)
     test_step = tf.autograph.experimental.do_not_convert(model.test_step)
 
-    def one_epoch(key, x, y):
+    def one_epoch(key: Any, x: Any, y: Any) -> Any:
         order = tf.range(samples)
         if shuffle:
             order = tf.random.experimental.stateless_shuffle(order, seed=key)
@@ -116,24 +189,26 @@ def _compiled_epochs(model, train, validate, batch_size, shuffle):
         val_logs = model.get_metrics_result()
         return tf.stack([of[name] for of in (logs, val_logs) for name in names])
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.int32)])
-    def run_epochs(keys):
+    def run_epochs(keys: Any) -> Any:
         x, y = (tf.constant(part) for part in train)
         rows = tf.TensorArray(tf.float32, size=tf.shape(keys)[0])
         for epoch in tf.range(tf.shape(keys)[0]):
             rows = rows.write(epoch, one_epoch(keys[epoch], x, y))
         return rows.stack()
 
+    compiled = tf.function(run_epochs, input_signature=[tf.TensorSpec([None, 2], tf.int32)])
     every = [prefix + name for prefix in ("", "val_") for name in names]
-    return lambda keys: dict(zip(every, run_epochs(keys).numpy().T.tolist(), strict=True))
+    return lambda keys: dict(zip(every, compiled(keys).numpy().T.tolist(), strict=True))
 
 
-def _reset(model):
+def _reset(model: keras.Model) -> None:
     for metric in model.metrics:
         metric.reset_state()
 
 
-def _history(model, columns, epochs):
+def _history(
+    model: keras.Model, columns: dict[str, list[float]], epochs: int
+) -> keras.callbacks.History:
     import keras
 
     history = keras.callbacks.History()
@@ -144,7 +219,7 @@ def _history(model, columns, epochs):
     return history
 
 
-def save(model, history, path):
+def save(model: keras.Model, history: keras.callbacks.History, path: Path) -> Path:
     """Write a model to `path` (.keras) and its history beside it (.history.json).
 
     The history goes first, so whoever finds a model finds its history too.
@@ -155,18 +230,19 @@ def save(model, history, path):
     return path
 
 
-def history_path(model_path):
+def history_path(model_path: Path) -> Path:
     """models/model.keras -> models/model.history.json"""
     return model_path.with_suffix(".history.json")
 
 
-def load_history(model_path):
+def load_history(model_path: Path) -> dict[str, list[float]]:
     """The history that `save` wrote: {'loss': [...], 'val_loss': [...], ...}, a value per epoch."""
     paths.require(model_path)
-    return json.loads(history_path(model_path).read_text())
+    history: dict[str, list[float]] = json.loads(history_path(model_path).read_text())
+    return history
 
 
-def load_model(path):
+def load_model(path: Path) -> keras.Model:
     """The Keras model that an earlier notebook saved.
 
     Raises MissingArtifact if it is not there, WorkshopError if it cannot be read.
@@ -178,6 +254,6 @@ def load_model(path):
         return keras.models.load_model(path)
     except Exception as error:  # Keras raises many kinds, all about a file it cannot read.
         raise WorkshopError(
-            f"{paths.shown(path)} is damaged or not a Keras model; "
+            f"{paths.display_path(path)} is damaged or not a Keras model; "
             f"run notebook {paths.MADE_BY.get(path, 'that made it')} again."
         ) from error

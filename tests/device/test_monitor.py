@@ -13,7 +13,6 @@ import pytest
 import qemu
 import tflite_factory
 from click.testing import CliRunner
-from test_firmware import use_home
 
 from workshop_utils import c_source, firmware, inference, paths
 from workshop_utils.cli import main
@@ -40,6 +39,11 @@ def wave(model, count=100, runtime="litert"):
     y = inference.predict(model, x, runtime)
     led = np.floor((y + 1) * 127.5 + 0.5).clip(0, 255).astype(int)
     return [f"{a:.6f},{b:.6f},{c}" for a, b, c in zip(x, y, led, strict=True)]
+
+
+def compare(record, model):
+    """What the command does with what it read."""
+    return monitor.compare(record, model, inference.invoke, inference.best_runtime())
 
 
 def text(*lines):
@@ -320,7 +324,7 @@ def record(lines, columns="x,y,led"):
 
 
 def test_tflms_answers_are_equal(model, tflm):
-    result = monitor.compare(record(wave(model, 700, "tflm")), model)
+    result = compare(record(wave(model, 700, "tflm")), model)
     assert (result.equal, result.total, result.first) == (700, 700, None)
     assert result.text == "700 of 700 equal to TFLM's answers"
 
@@ -337,7 +341,7 @@ def test_tflms_answers_are_equal(model, tflm):
 def test_one_wrong_number_is_found(model, tflm, change):
     lines = wave(model, 50, "tflm")
     lines[20] = ",".join(change(*lines[20].split(",")))
-    result = monitor.compare(record(lines), model)
+    result = compare(record(lines), model)
     assert (result.equal, result.total) == (49, 50)
     assert result.first.startswith("the first that is not equal is number 21, x,y,led = ")
 
@@ -352,44 +356,44 @@ def test_an_x_at_the_edge_between_two_codes_may_fall_either_way(model, tflm):
     for side in (answers[:-1], answers[1:]):
         led = monitor.brightness(side)
         lines = [f"{x:.6f},{y:.6f},{c}" for x, y, c in zip(edges, side, led, strict=True)]
-        result = monitor.compare(record(lines), model)
+        result = compare(record(lines), model)
         assert result.equal == result.total == 255
 
 
 def test_without_tflm_litert_answers_to_one_step(model, monkeypatch):
     lines = wave(model, 200, "litert")
     monkeypatch.setattr(inference, "tflm_problem", lambda: "not here")
-    result = monitor.compare(record(lines), model)
+    result = compare(record(lines), model)
     assert result.equal == result.total == 200
     assert result.text.startswith("200 of 200 equal to LiteRT's answers or one step from them")
     lines[50] = lines[50].split(",")[0] + ",0.500000,191"
-    assert monitor.compare(record(lines), model).equal == 199
+    assert compare(record(lines), model).equal == 199
 
 
 def test_a_sweep_is_compared_code_by_code(model, tflm):
     codes = np.arange(-128, 128).astype(np.int8)
     answers = inference.invoke(model, codes, "tflm")
     lines = [f"{q},{a}" for q, a in zip(codes, answers, strict=True)]
-    assert monitor.compare(record(lines, "q_in,q_out"), model).equal == 256
+    assert compare(record(lines, "q_in,q_out"), model).equal == 256
     lines[9] = f"{codes[9]},{answers[9] ^ 1}"
-    result = monitor.compare(record(lines, "q_in,q_out"), model)
+    result = compare(record(lines, "q_in,q_out"), model)
     assert result.equal == 255 and f"q_out should be {answers[9]}" in result.first
 
 
 def test_a_float_model(tflm):
     floats = tflite_factory.fully_connected(tflite_factory.sine_layers((1, 8, 1)), "float32")
     lines = wave(floats, 60, "tflm")
-    assert monitor.compare(record(lines), floats).equal == 60
+    assert compare(record(lines), floats).equal == 60
     x, y, led = lines[30].split(",")
     lines[30] = f"{x},{float(y) + 0.001:.6f},{led}"
-    assert monitor.compare(record(lines), floats).equal == 59
+    assert compare(record(lines), floats).equal == 59
     with pytest.raises(WorkshopError, match="other inputs or outputs than what the board printed"):
-        monitor.compare(record(["1,2"], "q_in,q_out"), floats)
+        compare(record(["1,2"], "q_in,q_out"), floats)
 
 
 def test_nothing_to_compare(model):
     with pytest.raises(WorkshopError, match=r"^There is nothing to compare"):
-        monitor.compare(monitor.Record(), model)
+        compare(monitor.Record(), model)
 
 
 def test_brightness_is_the_applications(model):
@@ -452,7 +456,7 @@ def test_the_command_draws_on_a_terminal(player, model, monkeypatch):
 def test_a_microbit_in_qemu_from_its_hex_file_to_the_verdict(home_with_cache, monkeypatch, tflm):
     """Nothing is played here but the hardware: QEMU reads the file and opens a serial port."""
     qemu.require("qemu-system-arm")
-    use_home(monkeypatch, home_with_cache())
+    monkeypatch.setenv("WORKSHOP_HOME", str(home_with_cache()))
     file = firmware.build("microbit-v1", inferences_per_cycle=50).file()
     machine = ["qemu-system-arm", "-M", "microbit", "-display", "none", "-monitor", "none"]
     process = subprocess.Popen(

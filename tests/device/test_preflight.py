@@ -8,10 +8,9 @@ import sys
 import numpy as np
 import pytest
 import tflite_factory
-from test_firmware import use_home
 
 from workshop_utils import c_source, emulator, firmware, paths
-from workshop_utils.device import boards, preflight
+from workshop_utils.device import boards, preflight, tflite
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
 
@@ -222,14 +221,14 @@ def shared_home(home_with_cache):
 
 @pytest.mark.parametrize("name", ["int8 per channel", "float32", "wide"])
 def test_the_arena_is_what_the_firmware_says_it_is(shared_home, monkeypatch, tmp_path, name):
-    use_home(monkeypatch, shared_home)
+    monkeypatch.setenv("WORKSHOP_HOME", str(shared_home))
     content = GOOD[name]()
     (tmp_path / "m.tflite").write_bytes(content)
     image = firmware.build(model=tmp_path / "m.tflite", cycles=1, inferences_per_cycle=1)
     assert emulator.run(image.wave, count=False).arena_used == preflight.arena_bytes(content)
     taken = firmware.sizes(image.wave)
     around = firmware.flash_bytes(taken) - taken["model"]
-    assert around > preflight._FLASH_AROUND["compact"]  # a bound from below
+    assert around > preflight.FLASH_AROUND["compact"]  # a bound from below
 
 
 def test_an_image_that_leaves_too_little_ram(reference, tmp_path):
@@ -256,13 +255,9 @@ def test_model_cc_without_alignment(reference, says):
 
 
 def test_biases_at_odd_places_are_for_the_compact_engine_only():
-    from workshop_utils.device.preflight import _Graph
-
     content = tflite_factory.quantized(layers(1, 4, 1))
     shifted = bytearray(content)
-    graph = _Graph(content)
-    bias = graph.model.buffers[graph.tensors[BIAS].buffer].data
-    place = bias.ctypes.data - np.frombuffer(graph.bytes, np.uint8).ctypes.data
+    place = tflite.parse(content).tensors[BIAS].offset
     assert place % 4 == 0 and content[place - 4 : place] == (16).to_bytes(4, "little")
     # Append the vector once more, two bytes further than a multiple of four, and point there.
     new = len(shifted) + (2 - len(shifted)) % 4

@@ -11,6 +11,7 @@ import pytest
 from workshop_utils import files, firmware, paths
 from workshop_utils.device import compiling, processes
 from workshop_utils.errors import WorkshopError
+from workshop_utils.paths import Home
 
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to handle")
 
@@ -139,7 +140,7 @@ def is_unlocked(home):
 def test_a_build_that_takes_too_long_leaves_no_compiler(slow_compiler, pids, monkeypatch):
     monkeypatch.setattr(compiling, "_BUILD_TIMEOUT", 4)
     with pytest.raises(WorkshopError, match=r"^The build was stopped: it took more than 4 seconds"):
-        firmware.build(toolchain="gcc", home=slow_compiler)
+        firmware.build(toolchain="gcc", home=Home(slow_compiler))
     assert gone(pids) and is_unlocked(slow_compiler)
     assert "build.ninja" in {file.name for file in (slow_compiler / "firmware").rglob("*")}
 

@@ -24,28 +24,7 @@ from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
 
 BOARDS = boards.REAL
-INFERENCES = 40
-
-
-@pytest.fixture(scope="module")
-def build(home_with_cache):
-    """A function: the Image for a board, built once; its wave has 40 inferences."""
-    home, images = home_with_cache(), {}
-
-    def once(board, toolchain="zig"):
-        if toolchain == "gcc":
-            qemu.require("arm-none-eabi-g++")
-        if (board, toolchain) not in images:
-            images[board, toolchain] = firmware.build(
-                board, toolchain=toolchain, inferences_per_cycle=INFERENCES, cycles=1
-            )
-        return images[board, toolchain]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "FIRMWARE_MODEL", home / "model.cc")
-        patch.setattr(paths, "FIRMWARE_BUILD_DIR", home / "firmware" / "build")
-        patch.setattr(paths, "FIRMWARE_IMAGES_DIR", home / "images")
-        yield once
+INFERENCES = 40  # of the waves that `build` makes
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +45,7 @@ def answers(printed):
 
 def run(image, board):
     """The chip after the image has run to its end."""
-    machine = emulator._Machine(Elf(image), CHIPS[board]())
+    machine = emulator.Machine(Elf(image), CHIPS[board]())
     machine.run(emulator.INSTRUCTION_LIMIT)
     assert machine.finished, machine.console[-200:]
     return machine.chip
@@ -375,14 +354,14 @@ def test_the_wave_runs_over_the_microbits_leds(build, board, rows, columns, wiri
 @pytest.mark.parametrize("board", ["microbit-v1", "pico"])
 def test_a_cortex_m0_gets_no_unaligned_access(build, board, toolchain):
     """Unicorn would let it pass; the core would fault (ARMv6-M, A3.2)."""
-    machine = emulator._Machine(Elf(build(board, toolchain).sweep), CHIPS[board]())
+    machine = emulator.Machine(Elf(build(board, toolchain).sweep), CHIPS[board]())
     unaligned = []
 
     def look(core, access, address, size, value, data):
         if address % size:
             unaligned.append((hex(address), size, machine.place()))
 
-    unicorn = machine._unicorn
+    unicorn = machine.unicorn
     machine.core.hook_add(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, look)
     machine.run(emulator.INSTRUCTION_LIMIT)
     assert machine.finished and not unaligned

@@ -1,13 +1,13 @@
 """The firmware's engine on the desktop: equal to TFLM to the bit, and never fooled by a model."""
 
 import re
-from functools import cache
 
 import host
 import numpy as np
 import pytest
 import reference
 import tflite_factory as factory
+from proof import PROOF, tflm, traces
 
 from workshop_utils import inference
 from workshop_utils.device import limits
@@ -18,7 +18,7 @@ SOURCES = [
     *sorted(host.FIRMWARE.glob("engine/compact/*.cc")),
     *sorted(host.FIRMWARE.glob("engine/compact/kernels/fully_connected*.cc")),
 ]
-PROOF, FLOATS, BAD = factory.proof_models(), factory.float_models(), factory.bad_models()
+FLOATS, BAD = factory.float_models(), factory.bad_models()
 TUTORIAL, TUTORIAL_FLOAT = PROOF["sine 1-16-16-1"], FLOATS["1-16-16-1 RELU"]
 PLAIN, ODD = factory.odd_models()
 OVERLOOKED = factory.overlooked_models()
@@ -87,17 +87,6 @@ def refusal(runner, tmp_path):
     return run
 
 
-def tflm(tflite, inputs):
-    from tflite_micro.python.tflite_micro import runtime
-
-    interpreter, outputs = runtime.Interpreter.from_bytes(tflite), []
-    for row in inputs:
-        interpreter.set_input(row[None], 0)
-        interpreter.invoke()
-        outputs.append(interpreter.get_output(0)[0])
-    return np.array(outputs)
-
-
 def litert_reference(tflite, inputs):
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -110,11 +99,6 @@ def litert_reference(tflite, inputs):
     interpreter.set_tensor(source, inputs)
     interpreter.invoke()
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-
-
-@cache
-def traces(name):
-    return reference.run(PROOF[name], factory.input_grid(PROOF[name]))
 
 
 # ------------------------------------------------------------------ int8, to the bit
@@ -141,7 +125,7 @@ def test_equal_to_tflm(name, answers, record_property):
 def test_converted_models_are_equal_to_tflm(per_channel, model, dataset, answers):
     from workshop_utils import convert
 
-    tflite = convert.to_int8(model, dataset.x_train[:500], per_channel)
+    tflite = convert.to_int8(model, dataset.x_train[:500], per_channel=per_channel)
     inputs = factory.input_grid(tflite)
     assert np.array_equal(answers(tflite, inputs), tflm(tflite, inputs))
 

@@ -4,7 +4,6 @@ import random
 import struct
 
 import pytest
-from test_boards import build  # noqa: F401, a fixture
 
 from workshop_utils import emulator
 from workshop_utils.device.chips import CHIPS
@@ -68,11 +67,11 @@ def expected(layer):
 
 
 @pytest.mark.parametrize("toolchain", ["zig", "gcc"])
-def test_any_layer_is_scaled_as_tflm_does(build, toolchain):  # noqa: F811
+def test_any_layer_is_scaled_as_tflm_does(build, toolchain):
     image = Elf(build("microbit-v1", toolchain).sweep)
     (function,) = image.functions("18FullyConnectedInt8")
-    machine = emulator._Machine(image, CHIPS["microbit-v1"]())
-    core, arm = machine.core, machine._arm
+    machine = emulator.Machine(image, CHIPS["microbit-v1"]())
+    core, arm = machine.core, machine.arm
     saved = [getattr(arm, f"UC_ARM_REG_R{number}") for number in range(4, 12)]
     for layer in layers():
         places = {

@@ -10,8 +10,7 @@ import pytest
 import qemu
 import reference
 import tflite_factory as factory
-from test_engine import PROOF, tflm, traces
-from test_firmware import use_home
+from proof import PROOF, tflm, traces
 
 from workshop_utils import c_source, emulator, firmware, inference, paths
 from workshop_utils.device import console
@@ -38,12 +37,12 @@ def sweep(tmp_path_factory):
         return firmware.build(toolchain=toolchain, model=model).sweep
 
     with pytest.MonkeyPatch.context() as patch:
-        use_home(patch, home)
+        patch.setenv("WORKSHOP_HOME", str(home))
         yield build
 
 
 def expected(name, tflite, inputs):
-    """TFLM's answers; without TFLM those of its arithmetic in Python (see test_engine.py)."""
+    """TFLM's answers; without TFLM those of its arithmetic in Python (see tests/proof.py)."""
     if NO_TFLM is None:
         return tflm(tflite, inputs)
     return traces(name)[-1].codes if name in PROOF else reference.run(tflite, inputs)[-1].codes

@@ -12,6 +12,7 @@ import pytest
 
 from workshop_utils import exercises, paths
 from workshop_utils.errors import WorkshopError
+from workshop_utils.paths import Home
 from workshop_utils.running import notebooks
 
 NOTEBOOKS = {path.name: nbformat.read(path, 4) for path in notebooks.notebooks().values()}
@@ -50,11 +51,7 @@ def test_nbval_accepts_every_notebook_in_order(tmp_path):
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     cells = sum(len(code(name)) for name in NOTEBOOKS)
     assert f"{cells} passed" in result.stdout
-    assert all(path.exists() for path in map(_moved(tmp_path), paths.MADE_BY))
-
-
-def _moved(home):
-    return lambda path: home / path.relative_to(paths.HOME)
+    assert all(path.exists() for path in Home(tmp_path).made_by)
 
 
 @each

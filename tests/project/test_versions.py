@@ -17,13 +17,15 @@ import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from pins import pin, read, read_lock
+
+from workshop_utils import paths
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = {"3.10": "3.10.13", "3.11": "3.11.7", "3.12": "3.12.1", "3.13": "3.13.0"}
 PLATFORMS = {
     "Linux x86-64": ("linux", "x86_64", "Linux", "posix"),
@@ -64,30 +66,8 @@ def environments():
     return result
 
 
-def read_lock(text):
-    """The requirements of a lock as (Requirement, number of hashes) in the file's order."""
-    joined = re.sub(r"\\\r?\n", " ", text)
-    locked = []
-    for line in joined.splitlines():
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        requirement, *hashes = re.split(r"\s+--hash=", line)
-        good = [h for h in hashes if re.fullmatch(r"sha256:[0-9a-f]{64}", h.strip())]
-        locked.append((Requirement(requirement), len(good) if len(good) == len(hashes) else 0))
-    return locked
-
-
 def applies(requirement, environment):
     return requirement.marker is None or requirement.marker.evaluate(environment)
-
-
-def pin(requirement):
-    """The version of an exact pin, or None."""
-    specifiers = list(requirement.specifier)
-    if len(specifiers) == 1 and specifiers[0].operator == "==" and "*" not in str(specifiers[0]):
-        return specifiers[0].version
-    return None
 
 
 def project_requirements(pyproject_text, extras=()):
@@ -175,10 +155,6 @@ def check_installed(lock_text, installed, environment):
     return problems
 
 
-def read(name):
-    return (ROOT / name).read_text(encoding="utf-8")
-
-
 def replaced(text, old, new):
     """The text with its first `old` changed, and sure that there was one."""
     assert old in text
@@ -225,7 +201,7 @@ def test_conda_gets_what_pyproject_wants():
 
 def test_what_is_imported_is_declared():
     command = [sys.executable, "-m", "deptry", ".", "--no-ansi"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=paths.PROJECT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
 
 

@@ -7,7 +7,7 @@ import sys
 def test_nbformat_comes_without_its_grammar_and_does_not_keep_it_from_others():
     code = """
 import sys
-from workshop_utils.running.kernel import import_nbformat
+from workshop_utils.upstream import import_nbformat
 nbformat = import_nbformat()
 import papermill, nbconvert
 assert "jsonschema" in sys.modules and "rfc3987_syntax" not in sys.modules

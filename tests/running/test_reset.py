@@ -19,13 +19,8 @@ CAME = {"01_a.ipynb": b"first\r\n", "02_b.ipynb": b"second"}
 def project(tmp_path, monkeypatch):
     """A project with two notebooks, changed by an attendee, and some results."""
     root = tmp_path / "a project"
-    for name, value in {
-        "NOTEBOOKS_DIR": root / "notebooks",
-        "HOME": root,
-        "MODELS_DIR": root / "models",
-        "FIRMWARE_MODEL": root / "firmware" / "model" / "model.cc",
-    }.items():
-        monkeypatch.setattr(paths, name, value)
+    monkeypatch.setattr(paths, "NOTEBOOKS_DIR", root / "notebooks")
+    monkeypatch.setenv("WORKSHOP_HOME", str(root))
     monkeypatch.setattr(sys, "prefix", str(root / ".venv"))
     (root / "notebooks").mkdir(parents=True)
     for name, content in CAME.items():

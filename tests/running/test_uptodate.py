@@ -1,28 +1,43 @@
 """`workshop run --resume`: what is up to date is skipped, and nothing else."""
 
+import os
+import shutil
+import subprocess
+import sys
+
 import psutil
 import pytest
-from test_course import printed, small_course, write_notebook  # noqa: F401
+from notebook_factory import printed, write_notebook
 
 from workshop_utils import paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import course, notebooks, page, uptodate
 
-MAKES = "from pathlib import Path\nPath({path!r}).write_text(str(SEED))"
+MAKES = """
+from workshop_utils import files, paths
+files.write(paths.{}, str(SEED))
+"""
+MADE = {"02_dataset": "DATASET", "03_small_model": "SMALL_MODEL_TF"}
+
+
+def write(name, *last):
+    """One of the chain's notebooks: it makes an artifact and ends with these cells."""
+    path = paths.NOTEBOOKS_DIR / f"{name}.ipynb"
+    write_notebook(path, ("SEED = 1", "parameters"), MAKES.format(MADE[name]), *last)
 
 
 @pytest.fixture
-def chain(small_course, tmp_path, monkeypatch):  # noqa: F811
-    """Two notebooks: the first makes an artifact, which the second turns into another."""
-    first, second = tmp_path / "models" / "first.txt", tmp_path / "models" / "second.txt"
-    first.parent.mkdir()
-    for name in ("MODELS_DIR", "HOME"):
-        monkeypatch.setattr(paths, name, first.parent)
-    monkeypatch.setattr(paths, "MADE_BY", {first: "01_first", second: "02_second"})
-    for name, path in (("01_first", first), ("02_second", second)):
-        cells = ("SEED = 1", "parameters"), MAKES.format(path=str(path)), "print('done', SEED)"
-        write_notebook(small_course / f"{name}.ipynb", *cells)
-    return first, second
+def chain(home, monkeypatch):
+    """Two notebooks in the place of the course's own, each with an artifact. Returns their paths.
+
+    The second's results depend on the first's artifact, as those of any later notebook do.
+    """
+    folder = home.path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr(paths, "NOTEBOOKS_DIR", folder)
+    for name in MADE:
+        write(name, "print('done', SEED)")
+    return home.dataset, home.small_model_tf
 
 
 def run(tmp_path, chosen=None, resume=True):
@@ -41,7 +56,7 @@ def test_a_second_run_skips_everything_and_says_so(chain, tmp_path):
     assert run(tmp_path, resume=False) == ["ok", "ok"]
 
 
-def test_a_change_makes_what_depends_on_it_run_again(chain, tmp_path, small_course):  # noqa: F811
+def test_a_change_makes_what_depends_on_it_run_again(chain, tmp_path):
     first, second = chain
     run(tmp_path)
     assert run(tmp_path, {"SEED": 2}) == ["ok", "ok"], "another parameter"
@@ -52,46 +67,88 @@ def test_a_change_makes_what_depends_on_it_run_again(chain, tmp_path, small_cour
     started = psutil.Process().children(recursive=True)
     kernels = [one for one in started if "ipykernel_launcher" in one.cmdline()]
     assert not kernels, "A kernel that was started ahead, for a notebook that did not run."
-    (tmp_path / "output" / "02_second.ipynb").write_text("{}")
+    (tmp_path / "output" / "03_small_model.ipynb").write_text("{}")
     assert run(tmp_path, {"SEED": 2}) == ["up", "ok"], "a copy that is damaged"
-    cells = ("SEED = 1", "parameters"), MAKES.format(path=str(second)), "print('edited', SEED)"
-    write_notebook(small_course / "02_second.ipynb", *cells)
+    write("03_small_model", "print('edited', SEED)")
     assert run(tmp_path, {"SEED": 2}) == ["up", "ok"], "an edited notebook"
-    assert "edited 2" in printed(tmp_path / "output" / "02_second.ipynb")
+    assert "edited 2" in printed(tmp_path / "output" / "03_small_model.ipynb")
 
 
-def test_other_code_or_packages_make_everything_run_again(chain, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project, with one small notebook in the place of the course's own."""
+    copy = tmp_path_factory.mktemp("project")
+    ignored = shutil.ignore_patterns("build", "images", "__pycache__")
+    for name in ("workshop_utils", "firmware"):
+        shutil.copytree(paths.PROJECT / name, copy / name, ignore=ignored)
+    (copy / "notebooks" / "data").mkdir(parents=True)
+    for name in ("pyproject.toml", "requirements.lock", "notebooks/glossary.md"):
+        shutil.copyfile(paths.PROJECT / name, copy / name)
+    write_notebook(copy / "notebooks" / "01_only.ipynb", "print('done')")
+    return copy
+
+
+def status(project):
+    """What `workshop run --resume` of that project says of its notebook: 'ok' or 'up'."""
+    environment = {name: value for name, value in os.environ.items() if name != "WORKSHOP_HOME"}
+    printed = subprocess.run(
+        [sys.executable, "-m", "workshop_utils.cli", "run", "--resume"],
+        cwd=project,
+        env={**environment, "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return printed.split()[2]
+
+
+def test_a_change_anywhere_in_the_course_makes_a_notebook_run_again(project):
+    status(project)
+    for name in (
+        "workshop_utils/sweeps/run.py",
+        "workshop_utils/running/templates/any.html.j2",
+        "workshop_utils/sweeps/any.ipynb",
+        "workshop_utils/running/any.json",
+        "firmware/app/app.cc",
+        "notebooks/data/how_small.csv",
+    ):
+        (project / name).parent.mkdir(exist_ok=True)
+        with (project / name).open("a") as file:
+            file.write("\n")
+        assert status(project) == "ok", name
+    for name in (
+        "firmware/build/x/y",
+        "firmware/images/x.elf",
+        "firmware/model/model.cc",
+        "workshop_utils/__pycache__/x.pyc",
+    ):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("made")
+    assert status(project) == "up", "What builds and Python leave behind is no change."
+
+
+def test_another_package_makes_everything_run_again(chain, tmp_path, monkeypatch):
     run(tmp_path)
-    monkeypatch.setattr(uptodate, "environment", lambda: "another")
+    monkeypatch.setattr(uptodate, "distributions", lambda: [])
     assert run(tmp_path) == ["ok", "ok"]
 
 
-def test_the_environment_is_code_and_versions(monkeypatch, tmp_path):
-    here = uptodate.environment()
-    assert here == uptodate.environment()
-    monkeypatch.setattr(uptodate, "distributions", lambda: [])
-    assert uptodate.environment() != here
-    monkeypatch.undo()
-    monkeypatch.setattr(paths, "FIRMWARE_DIR", tmp_path)
-    assert uptodate.environment() != here
-
-
-def test_a_failed_notebook_is_not_up_to_date(chain, tmp_path, small_course):  # noqa: F811
-    write_notebook(small_course / "02_second.ipynb", ("SEED = 1", "parameters"), "1 / 0")
+def test_a_failed_notebook_is_not_up_to_date(chain, tmp_path):
+    write("03_small_model", "1 / 0")
     for _ in range(2):
         with pytest.raises(WorkshopError, match="ZeroDivisionError"):
             run(tmp_path)
-    copy = tmp_path / "output" / "01_first.ipynb"
+    copy = tmp_path / "output" / "02_dataset.ipynb"
     assert '"made"' in copy.read_text()
-    assert '"made"' not in (tmp_path / "output" / "02_second.ipynb").read_text()
+    assert '"made"' not in (tmp_path / "output" / "03_small_model.ipynb").read_text()
 
 
 def test_the_page_shows_what_the_last_run_had(chain, tmp_path):
     run(tmp_path)
     lines = []
     output = tmp_path / "output"
-    course.run(notebooks.select(only="01"), {}, output, lines.append, resume=True)
+    course.run(notebooks.select(only="02"), {}, output, lines.append, resume=True)
     assert "up to date" in lines[0]
-    assert '<hr id="02_second"' not in (output / page.REPORT).read_text()
+    assert '<hr id="03_small_model"' not in (output / page.REPORT).read_text()
     assert run(tmp_path) == ["up", "up"]
-    assert '<hr id="02_second"' in (output / page.REPORT).read_text()
+    assert '<hr id="03_small_model"' in (output / page.REPORT).read_text()

@@ -162,9 +162,9 @@ def read(folder: Path) -> Board:
     try:
         said = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise WorkshopError(f"Cannot read {paths.shown(file)}: {error.strerror}.") from error
+        raise WorkshopError(f"Cannot read {paths.display_path(file)}: {error.strerror}.") from error
     except ValueError as error:  # of TOML, or of UTF-8
-        raise WorkshopError(f"{paths.shown(file)} is damaged: {error}.") from error
+        raise WorkshopError(f"{paths.display_path(file)} is damaged: {error}.") from error
     needed = set(_NEEDED)
     if said.keys() & (_DRIVE.keys() | {"uf2_family", "boot_bytes"}):
         needed |= _DRIVE.keys() | _MEMORIES.keys()
@@ -173,15 +173,21 @@ def read(folder: Path) -> Board:
     if said.keys() & _MEMORIES.keys():
         needed |= _MEMORIES.keys()
     if missing := sorted(needed - said.keys()):
-        raise WorkshopError(f"{paths.shown(file)} is damaged: it lacks {', '.join(missing)}.")
+        raise WorkshopError(
+            f"{paths.display_path(file)} is damaged: it lacks {', '.join(missing)}."
+        )
     values = {}
     for key, value in said.items():
         if key not in _READERS:
-            raise WorkshopError(f"{paths.shown(file)} is damaged: {key} has no meaning in it.")
+            raise WorkshopError(
+                f"{paths.display_path(file)} is damaged: {key} has no meaning in it."
+            )
         try:
             values[key] = _READERS[key](value)
         except ValueError as error:
-            raise WorkshopError(f"{paths.shown(file)} is damaged: {key} is {error}.") from error
+            raise WorkshopError(
+                f"{paths.display_path(file)} is damaged: {key} is {error}."
+            ) from error
     return Board(name=folder.name, folder=folder, **values)
 
 

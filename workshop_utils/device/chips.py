@@ -8,14 +8,23 @@ remembers what was written to it. Time costs nothing: whatever is waited for has
 Sources are the documents that the firmware's board.cc files name.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-from workshop_utils.device.boards import find
+from workshop_utils.device.boards import Memory, find
 from workshop_utils.device.images import crc32
 from workshop_utils.errors import WorkshopError
 
 _SYSTEM = 0xE000E000  # of every Cortex-M; ARMv7-M and ARMv6-M Architecture Reference Manuals, B3
 _SYSTICK = _SYSTEM + 0x10  # bit 0: it is on; bit 16: the tick was reached since the last look
+
+
+def _memories(name: str) -> tuple[Memory, Memory]:
+    """Flash and RAM of a board with a chip."""
+    board = find(name)
+    if board.flash is None or board.ram is None:
+        raise WorkshopError(f"The {board.title} has no chip of its own.")
+    return board.flash, board.ram
 
 
 class Chip:
@@ -27,43 +36,45 @@ class Chip:
     """
 
     core = "CORTEX_M4"
-    flash, ram = (0x00000000, 0), (0x20000000, 0)
-    pages = ()
+    flash, ram = Memory(0x00000000, 0), Memory(0x20000000, 0)
+    pages: tuple[tuple[int, int], ...] = ()
     vectors = 0x00000000
-    reset_values: ClassVar = {}
+    reset_values: ClassVar[Mapping[int, int]] = {}
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.registers = dict(self.reset_values)
-        self.writes, self.printed, self.lost, self.led = [], bytearray(), 0, []
+        self.writes: list[tuple[int, int]] = []
+        self.printed, self.lost = bytearray(), 0
+        self.led: list[int] = []
 
-    def read(self, address):
+    def read(self, address: int) -> int:
         """What the core reads from a register."""
         value = self.registers.get(address, 0)
         return value | 1 << 16 if address == _SYSTICK and value & 1 else value
 
-    def write(self, address, value):
+    def write(self, address: int, value: int) -> None:
         """The core writes to a register."""
         self.writes.append((address, value))
         self.registers[address] = value
 
-    def transmit(self, value, is_ready):
+    def transmit(self, value: int, is_ready: object) -> None:
         """A character for the console, which is lost if the UART is not ready for it."""
         if is_ready:
             self.printed.append(value & 0xFF)
         else:
             self.lost += 1
 
-    def can_execute_flash(self):
+    def can_execute_flash(self) -> bool:
         """Whether flash can be read now."""
         return True
 
-    def vector_table(self, flash):
+    def vector_table(self, flash: bytes | bytearray) -> tuple[int, int]:
         """Initial stack and reset handler, of the bytes that flash begins with."""
         offset = self.vectors - self.flash[0]
-        words = (flash[offset + i : offset + i + 4] for i in (0, 4))
-        return tuple(int.from_bytes(word, "little") for word in words)
+        stack, reset = (flash[offset + i : offset + i + 4] for i in (0, 4))
+        return int.from_bytes(stack, "little"), int.from_bytes(reset, "little")
 
-    def start(self, flash):
+    def start(self, flash: bytes | bytearray) -> tuple[int, int, dict[int, bytes]]:
         """What runs first after reset: (stack, entry, {address: bytes put there})."""
         return (*self.vector_table(flash), {})
 
@@ -71,15 +82,15 @@ class Chip:
 class An386(Chip):
     """Arm's MPS2 board with its AN386 image."""
 
-    flash, ram = find("emulator").flash, find("emulator").ram
+    flash, ram = _memories("emulator")
     uart = 0x40004000  # data; state at +4, bit 0: full, never here; control at +8, bit 0: on
     leds = 0x4002F004
     pages = ((uart, 0x1000), (0x4002F000, 0x1000), (_SYSTEM, 0x1000))
 
-    def read(self, address):
+    def read(self, address: int) -> int:
         return 0 if address == self.uart + 4 else super().read(address)
 
-    def write(self, address, value):
+    def write(self, address: int, value: int) -> None:
         super().write(address, value)
         if address == self.leds:
             self.led.append(value & 0xFF)
@@ -91,19 +102,25 @@ class Nrf51822(Chip):
     """Nordic nRF51822, of the micro:bit v1. It has no SysTick."""
 
     core = "CORTEX_M0"
-    flash, ram = find("microbit-v1").flash, find("microbit-v1").ram
-    clock, uart, timer, ports = 0x40000000, 0x40002000, 0x40008000, (0x50000000,)
-    pages = ((clock, 0x1000), (uart, 0x1000), (timer, 0x1000), (0x50000000, 0x1000))
+    flash, ram = _memories("microbit-v1")
+    clock, uart, timer = 0x40000000, 0x40002000, 0x40008000
+    ports: tuple[int, ...] = (0x50000000,)
+    pages: tuple[tuple[int, int], ...] = (
+        (clock, 0x1000),
+        (uart, 0x1000),
+        (timer, 0x1000),
+        (0x50000000, 0x1000),
+    )
     transmit_pin = 24
     is_counting = False
-    reset_values: ClassVar = {uart + 0x50C: 0xFFFFFFFF}  # no pin is connected
+    reset_values: ClassVar[Mapping[int, int]] = {uart + 0x50C: 0xFFFFFFFF}  # no pin is connected
 
-    def read(self, address):
+    def read(self, address: int) -> int:
         if address == self.timer + 0x140:  # EVENTS_COMPARE[0]
             return int(self.is_counting)
         return super().read(address)
 
-    def write(self, address, value):
+    def write(self, address: int, value: int) -> None:
         super().write(address, value)
         if address == self.clock and value == 1:  # TASKS_HFCLKSTART: EVENTS_HFCLKSTARTED
             self.registers[self.clock + 0x100] = 1
@@ -115,30 +132,31 @@ class Nrf51822(Chip):
         for port in self.ports:
             self._drive(port, address, value)
 
-    def _can_transmit(self):
+    def _can_transmit(self) -> bool:
         """Crystal, ENABLE, STARTTX, PSELTXD and BAUDRATE."""
         wanted = {0x500: 4, 0x008: 1, 0x50C: self.transmit_pin, 0x524: 0x01D7E000}
         return self.registers.get(self.clock + 0x100) == 1 and all(
             self.registers.get(self.uart + offset) == value for offset, value in wanted.items()
         )
 
-    def _drive(self, port, address, value):
+    def _drive(self, port: int, address: int, value: int) -> None:
         """OUTSET and OUTCLR change OUT, DIRSET changes DIR."""
         change = {
-            port + 0x508: (0x504, lambda old: old | value),
-            port + 0x50C: (0x504, lambda old: old & ~value),
-            port + 0x518: (0x514, lambda old: old | value),
+            port + 0x508: (0x504, value, 0),
+            port + 0x50C: (0x504, 0, value),
+            port + 0x518: (0x514, value, 0),
         }
         if address in change:
-            register, new = change[address]
-            self.registers[port + register] = new(self.registers.get(port + register, 0))
+            register, on, off = change[address]
+            before = self.registers.get(port + register, 0)
+            self.registers[port + register] = (before | on) & ~off
 
 
 class Nrf52833(Nrf51822):
     """Nordic nRF52833, of the micro:bit v2: the same registers, and a second port."""
 
     core = "CORTEX_M4"
-    flash, ram = find("microbit-v2").flash, find("microbit-v2").ram
+    flash, ram = _memories("microbit-v2")
     pages = (*Nrf51822.pages, (_SYSTEM, 0x1000))
     ports = (0x50000000, 0x50000300)
     transmit_pin = 6
@@ -147,7 +165,7 @@ class Nrf52833(Nrf51822):
 class Stm32L476(Chip):
     """ST STM32L476RG, of the Nucleo-L476RG. A peripheral without a clock takes no notice."""
 
-    flash, ram = find("nucleo-l476rg").flash, find("nucleo-l476rg").ram
+    flash, ram = _memories("nucleo-l476rg")
     vectors = 0x08000000
     rcc, port_a, usart2, tim2 = 0x40021000, 0x48000000, 0x40004400, 0x40000000
     pages = (
@@ -158,7 +176,7 @@ class Stm32L476(Chip):
         (_SYSTEM, 0x1000),
     )
     # The clock is MSI; pins of port A are analog, but for those of the debugger.
-    reset_values: ClassVar = {
+    reset_values: ClassVar[Mapping[int, int]] = {
         rcc: 0x63,
         rcc + 0x88: 0,
         port_a: 0xABFFFFFF,
@@ -166,7 +184,7 @@ class Stm32L476(Chip):
     }
     enables = ((port_a, 0x4C, 0), (tim2, 0x58, 0), (usart2, 0x58, 17))
 
-    def read(self, address):
+    def read(self, address: int) -> int:
         value = super().read(address)
         if address == self.rcc:  # CR: HSIRDY follows HSION
             return value | 1 << 10 if value & 1 << 8 else value
@@ -174,7 +192,7 @@ class Stm32L476(Chip):
             return value & ~0xC | (value & 3) << 2
         return value
 
-    def write(self, address, value):
+    def write(self, address: int, value: int) -> None:
         for start, register, bit in self.enables:
             off = not self.registers.get(self.rcc + register, 0) >> bit & 1
             if off and start <= address < start + 0x400:
@@ -190,7 +208,7 @@ class Stm32L476(Chip):
             enabled = self.registers.get(self.usart2, 0) & 0b1001 == 0b1001  # CR1: TE, UE
             self.transmit(value, baud and enabled and self.function(2) == 7)
 
-    def function(self, pin):
+    def function(self, pin: int) -> int | None:
         """The alternate function of a pin of port A, 0 to 7; None if it has none."""
         is_alternate = self.registers[self.port_a] >> 2 * pin & 3 == 2
         return self.registers.get(self.port_a + 0x20, 0) >> 4 * pin & 15 if is_alternate else None
@@ -200,7 +218,7 @@ class Rp2040(Chip):
     """Raspberry Pi RP2040, of the Pico, with its boot ROM's part. Held in reset, nothing works."""
 
     core = "CORTEX_M0"
-    flash, ram = find("pico").flash, find("pico").ram
+    flash, ram = _memories("pico")
     vectors = 0x10000100
     boot_copy = 0x20041F00  # where the boot ROM puts flash's first 256 bytes, in SRAM5
     ssi, clocks, resets, io, xosc = 0x18000000, 0x40008000, 0x4000C000, 0x40014000, 0x40024000
@@ -215,10 +233,10 @@ class Rp2040(Chip):
         (pwm, 0x4000),
         (_SYSTEM, 0x1000),
     )
-    reset_values: ClassVar = {resets: 0x01FFFFFF, ssi + 8: 1}
+    reset_values: ClassVar[Mapping[int, int]] = {resets: 0x01FFFFFF, ssi + 8: 1}
     reset_bits: ClassVar = {io: 5, pwm: 14, uart: 22}
 
-    def read(self, address):
+    def read(self, address: int) -> int:
         value = super().read(address)
         if address == self.xosc + 4:  # STATUS: STABLE
             return 1 << 31 if self.registers.get(self.xosc) == 0xFABAA0 else 0
@@ -228,7 +246,7 @@ class Rp2040(Chip):
             return ~self.registers[self.resets] & 0x01FFFFFF
         return value
 
-    def write(self, address, value):
+    def write(self, address: int, value: int) -> None:
         if address & 0xF0003000 == 0x40003000:  # the alias that clears bits
             self.writes.append((address, value))
             self.registers[address - 0x3000] = self.registers.get(address - 0x3000, 0) & ~value
@@ -245,11 +263,11 @@ class Rp2040(Chip):
         elif address == self.uart:
             self.transmit(value, self._can_transmit())
 
-    def _can_transmit(self):
+    def _can_transmit(self) -> bool:
         """From the crystal by way of clk_ref and clk_sys; divider, format, enables; pin GP0."""
         registers = self.registers.get
         clocked = (
-            self.read(self.xosc + 4)
+            self.read(self.xosc + 4) != 0
             and registers(self.clocks + 0x30) == 2
             and registers(self.clocks + 0x3C, 0) == 0
             and registers(self.clocks + 0x48) == 1 << 11
@@ -263,14 +281,14 @@ class Rp2040(Chip):
             and (registers(self.io + 4) == 2)
         )
 
-    def can_execute_flash(self):
+    def can_execute_flash(self) -> bool:
         """Whether the SSI turns accesses to flash into reads: command 03h, 24 bits of address."""
         wanted = {0x08: 1, 0x00: 31 << 16 | 3 << 8, 0xF4: 0x03000218, 0x04: 0}
         registers = {offset: self.registers.get(self.ssi + offset) for offset in wanted}
         divider = self.registers.get(self.ssi + 0x14, 0)
         return registers == wanted and divider >= 2 and divider % 2 == 0
 
-    def start(self, flash):
+    def start(self, flash: bytes | bytearray) -> tuple[int, int, dict[int, bytes]]:
         """The boot ROM checks flash's first 256 bytes, copies them to RAM and jumps there."""
         stage = bytes(flash[:256])
         if len(stage) < 256 or crc32(stage[:252]) != int.from_bytes(stage[252:], "little"):

@@ -8,7 +8,9 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from workshop_utils import files, paths
 from workshop_utils.device import boards, processes
@@ -20,9 +22,13 @@ TOOLCHAINS = ("zig", "gcc")
 
 OPTIMIZATIONS = ("-O2", "-Os")
 
+PROGRAMS = ("wave", "sweep")  # the application, and what prints every answer of a model
+
 TFLM_HEADER = "include/tensorflow/lite/micro/micro_interpreter.h"
 
 EXE = ".exe" if os.name == "nt" else ""
+
+_CMAKE = paths.FIRMWARE_DIR / "cmake"
 
 _PRESETS = {"zig": "emulator", "gcc": "emulator-gcc"}  # for any board
 
@@ -35,7 +41,7 @@ _FOREIGN = re.compile(
 _BUILD_TIMEOUT = 900  # seconds; the first build of all takes Zig some
 
 
-def preset(board, engine, toolchain, optimize):
+def preset(board: str, engine: str, toolchain: str, optimize: str) -> str:
     """CMake's preset for a build, after a look at the choices; WorkshopError if one is none."""
     spec = boards.find(board)
     for what, chosen, choices in (
@@ -55,7 +61,7 @@ def preset(board, engine, toolchain, optimize):
     return _PRESETS[toolchain]
 
 
-def programs(toolchain):
+def programs(toolchain: str) -> dict[str, Path]:
     """{name: path} of the programs that a build runs. WorkshopError if one is missing."""
     tools = {
         "cmake": _from_package("cmake", lambda package: Path(package.CMAKE_BIN_DIR) / "cmake"),
@@ -74,9 +80,9 @@ def programs(toolchain):
     return tools
 
 
-def _from_package(name, locate):
+def _from_package(name: str, locate: Callable[[Any], Path]) -> Path:
     try:
-        program = locate(importlib.import_module(name))
+        program: Path | None = locate(importlib.import_module(name))
     except ImportError:
         program = None
     if program is None or not program.with_name(program.name + EXE).is_file():
@@ -87,7 +93,8 @@ def _from_package(name, locate):
     return program.with_name(program.name + EXE)
 
 
-def tflm_root():
+def tflm_root() -> Path:
+    """The folder that TFLM_ROOT names. WorkshopError if there is no TFLM in it."""
     root = os.environ.get("TFLM_ROOT")
     if not root:
         raise WorkshopError(
@@ -100,8 +107,36 @@ def tflm_root():
     return Path(root).resolve()
 
 
-def compile(cmake, preset, folder, settings, sources):
-    """Configure (if anything changed) and build in `folder`."""
+def zig_flags(core: str) -> list[str]:
+    """The compiler flags for a core, such as 'cortex-m4', of the firmware's toolchain files.
+
+    Raises WorkshopError if they are not where they should be.
+    """
+    return [
+        *_quoted(_CMAKE / "cores" / f"{core}.cmake", r"set\(zig_options \"(.*?)\""),
+        *_quoted(_CMAKE / "zig.cmake", r"FLAGS_INIT\s+\"\$\{zig_options\} (.*?)\""),
+    ]
+
+
+def _quoted(file: Path, pattern: str) -> list[str]:
+    """The words of what group 1 of the pattern finds in a file."""
+    try:
+        found = re.search(pattern, file.read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    if not found:
+        raise WorkshopError(f"{paths.display_path(file)} is missing or damaged: it names no flags.")
+    return found[1].split()
+
+
+def compile(
+    cmake: Path, preset: str, folder: Path, settings: Mapping[str, object], sources: Path
+) -> None:
+    """Configure (if anything changed) and build in `folder`.
+
+    settings: CMake's variables. sources: folder of the CMakeLists.txt. Raises WorkshopError, which
+    says why it failed; build.log in the folder then has all of it.
+    """
     definitions = [f"-D{name}={value}" for name, value in settings.items()]
     where = ["-S", str(sources), "-B", str(folder)]
     configure = [str(cmake), "--fresh", "--preset", preset, *where, *definitions]
@@ -120,14 +155,15 @@ def compile(cmake, preset, folder, settings, sources):
         raise cannot_build(folder, error) from error
 
 
-def cannot_build(folder, error):
+def cannot_build(folder: Path, error: OSError) -> WorkshopError:
+    """The sentence for a folder that cannot be written to."""
     return WorkshopError(
-        f"Cannot build in {paths.shown(folder)}: {error.strerror or error}; an image built before "
-        "stays as it was."
+        f"Cannot build in {paths.display_path(folder)}: {error.strerror or error}; an image built "
+        "before stays as it was."
     )
 
 
-def _step(command, folder, sources):
+def _step(command: list[str], folder: Path, sources: Path) -> None:
     """Run one program of the build and add what it says to the log."""
     cache = str(folder.parent / "zig-cache")
     environment = {
@@ -146,7 +182,7 @@ def _step(command, folder, sources):
     _append(log, command, said)
 
 
-def _append(log, command, said):
+def _append(log: Path, command: list[str], said: str) -> Path | None:
     """Add to the log. Returns its path; None if that fails, as on a full disk."""
     try:
         with log.open("a", encoding="utf-8", errors="surrogateescape") as file:
@@ -156,7 +192,7 @@ def _append(log, command, said):
     return log
 
 
-def explain(said, log=None):
+def explain(said: str, log: Path | None = None) -> str:
     """One sentence on why a build failed, from what CMake, Ninja, compiler and linker said.
 
     said: text. log: path of the whole of it, None if there is no such file.
@@ -175,11 +211,11 @@ def explain(said, log=None):
         )
     if re.search(r"No space left|NoSpaceLeft|ENOSPC|Disk quota exceeded|DiskQuota", said):
         return f"The firmware was not built because the disk is full; {kept}."
-    more = f" The whole log is {paths.shown(log)}." if log else ""
+    more = f" The whole log is {paths.display_path(log)}." if log else ""
     return f"The firmware was not built: {_first_error(said)}; {kept}.{more}"
 
 
-def _first_error(said):
+def _first_error(said: str) -> str:
     """The first line that names an error; later ones are mostly its consequences."""
     configuring = re.search(r"CMake Error[^\n]*:\n\s*((?:  [^\n]*\n)+)", said)
     if configuring:

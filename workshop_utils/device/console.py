@@ -1,15 +1,23 @@
 """What the firmware prints on its console: a table, remarks, and how it ended."""
 
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from workshop_utils.errors import WorkshopError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 END = "# end"
+# What follows these is why the program ended before its end.
+_STOPPED, _FAULTED = "# stopped: ", "# fault: "
+LAST_LINES = (END, _STOPPED, _FAULTED)  # how the last line of a program begins
 
 HEADER = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
 
 
-def parse_console(text):
+def parse_console(text: str) -> "pd.DataFrame":
     """The table that a program printed, as a pandas DataFrame with the columns of its header.
 
     text: the header 'x,y,led' or 'q_in,q_out' (with numbers if there are several), then a line
@@ -23,9 +31,10 @@ def parse_console(text):
     return pd.DataFrame(rows, columns=columns).astype(types)
 
 
-def table(text):
+def table(text: str) -> tuple[list[str], list[tuple[float, ...]]]:
     """The same without pandas: the names of the columns, list, and a tuple of numbers per line."""
-    columns, rows = None, []
+    columns: list[str] | None = None
+    rows = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line or line.startswith("# "):
             continue
@@ -44,25 +53,26 @@ def table(text):
     return columns, rows
 
 
-def numbers(columns, line):
+def numbers(columns: Sequence[str], line: str) -> tuple[float, ...] | None:
     """The numbers in a line of that table, a tuple; None if they do not fit the columns."""
     cells = line.split(",")
     if len(columns) != len(cells):
         return None
-    row = []
+    row: list[float] = []
     for name, cell in zip(columns, cells, strict=True):
         if name in ("x", "y"):
-            fits, value = re.fullmatch(r"-?[0-9]+\.[0-9]{6}", cell), float
+            if not re.fullmatch(r"-?[0-9]+\.[0-9]{6}", cell):
+                return None
+            row.append(float(cell))
         else:
-            fits, value = re.fullmatch(r"-?[0-9]{1,3}", cell), int
-        low, high = {"led": (0, 255)}.get(name, (-128, 127))
-        if not fits or (value is int and not low <= int(cell) <= high):
-            return None
-        row.append(value(cell))
+            low, high = (0, 255) if name == "led" else (-128, 127)
+            if not re.fullmatch(r"-?[0-9]{1,3}", cell) or not low <= int(cell) <= high:
+                return None
+            row.append(int(cell))
     return tuple(row)
 
 
-def check_console(text):
+def check_console(text: str) -> None:
     """Raise WorkshopError if the program said that it stopped or faulted, or never said '# end'."""
     for line in text.splitlines():
         if line == END:
@@ -71,14 +81,14 @@ def check_console(text):
     raise WorkshopError(f"The firmware's console breaks off: the line {END!r} is missing.")
 
 
-def check_line(line):
+def check_line(line: str) -> None:
     """Raise WorkshopError if the program says in this line that it stopped or faulted."""
-    for mark, verb in (("# stopped: ", "stopped"), ("# fault: ", "faulted")):
+    for mark, verb in ((_STOPPED, "stopped"), (_FAULTED, "faulted")):
         if line.startswith(mark):
             raise WorkshopError(f"The firmware {verb}: {line[len(mark) :].rstrip('.')}.")
 
 
-def draw(values, width=72, height=15):
+def draw(values: Sequence[float], width: int = 72, height: int = 15) -> str:
     """A curve in plain characters, as text of `height` lines: for terminals and logs.
 
     values: numbers, shape (n,). The scale is [-1, 1], or wider if values lie outside.

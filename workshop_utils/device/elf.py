@@ -4,7 +4,9 @@ import re
 import struct
 from bisect import bisect_right
 from pathlib import Path
+from typing import Any
 
+from workshop_utils import files
 from workshop_utils.errors import WorkshopError
 
 _ALLOCATED = 2  # section flag SHF_ALLOC: it takes memory when the program runs
@@ -17,7 +19,12 @@ class Elf:
     bytes, whether the file holds the content)}. symbols: {name: value}.
     """
 
-    def __init__(self, path):
+    path: Path
+    segments: list[tuple[int, bytes]]
+    sections: dict[str, tuple[int, int, bool]]
+    symbols: dict[str, int]
+
+    def __init__(self, path: Path | str) -> None:
         """path: of the file. Raises WorkshopError if it is not a whole ELF file for Cortex-M."""
         try:
             from elftools.common.exceptions import ELFError
@@ -30,22 +37,22 @@ class Elf:
             ) from error
         self.path = Path(path)
         try:
-            with self.path.open("rb") as file:
+            with (
+                files.os_errors_as(f"Cannot read the image {self.path}"),
+                self.path.open("rb") as file,
+            ):
                 elf = ELFFile(file)
                 if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
                     raise WorkshopError(f"{self.path.name} is not a program for Arm Cortex-M.")
                 self.segments = _segments(elf)
                 self.sections = _sections(elf)
                 self.symbols, self._functions = _symbols(elf)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise WorkshopError(f"Cannot read the image {self.path}: {reason}.") from error
         except WorkshopError:
             raise
         except _broken(ELFError, ConstructError) as error:
             raise WorkshopError(f"{self.path.name} is not a whole ELF image.") from error
 
-    def function_at(self, address):
+    def function_at(self, address: int) -> str | None:
         """The readable name of the function at `address`, such as 'engine::Init'; None if none."""
         found = bisect_right(self._functions, (address, float("inf"), "")) - 1
         if found < 0:
@@ -53,17 +60,17 @@ class Elf:
         start, size, name = self._functions[found]
         return demangle(name) if address < start + max(size, 2) else None
 
-    def functions(self, *parts):
+    def functions(self, *parts: str) -> set[int]:
         """Addresses of the functions whose mangled names contain one of `parts`, a set."""
         return {start for start, _, name in self._functions if any(part in name for part in parts)}
 
 
-def _broken(*errors):
+def _broken(*errors: type[Exception]) -> tuple[type[Exception], ...]:
     """What pyelftools raises for a file that is not what its header says."""
     return (*errors, ValueError, LookupError, AttributeError, TypeError, struct.error)
 
 
-def _segments(elf):
+def _segments(elf: Any) -> list[tuple[int, bytes]]:
     segments = []
     for segment in elf.iter_segments(type="PT_LOAD"):
         content = segment.data()
@@ -75,7 +82,7 @@ def _segments(elf):
     return segments
 
 
-def _sections(elf):
+def _sections(elf: Any) -> dict[str, tuple[int, int, bool]]:
     return {
         section.name: (section["sh_addr"], section["sh_size"], section["sh_type"] != "SHT_NOBITS")
         for section in elf.iter_sections()
@@ -83,7 +90,7 @@ def _sections(elf):
     }
 
 
-def _symbols(elf):
+def _symbols(elf: Any) -> tuple[dict[str, int], list[tuple[int, int, str]]]:
     """All symbols, {name: value}, and the functions, sorted: [(address, bytes, name)]."""
     every, functions = {}, []
     table = elf.get_section_by_name(".symtab")
@@ -95,7 +102,7 @@ def _symbols(elf):
     return every, sorted(functions)
 
 
-def demangle(name):
+def demangle(name: str) -> str:
     """'_ZN6engine4InitEPKhj' to 'engine::Init': the name without its arguments.
 
     Good for plain functions in namespaces; other names come back as they are.

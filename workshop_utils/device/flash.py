@@ -11,10 +11,13 @@ import re
 import string
 import sys
 import time
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from workshop_utils import files
 from workshop_utils.device import boards
+from workshop_utils.device.boards import Board
 from workshop_utils.errors import WorkshopError
 
 TIMEOUT = 60  # seconds for the board to take the file; a micro:bit v1 needs some 10
@@ -27,7 +30,13 @@ _GONE = (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EIO, errno.ENOTCONN, err
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def flash(file, board, drive=None, timeout=TIMEOUT, back_timeout=BACK_TIMEOUT):
+def flash(
+    file: Path | str,
+    board: Board,
+    drive: Path | str | None = None,
+    timeout: float = TIMEOUT,
+    back_timeout: float = BACK_TIMEOUT,
+) -> str:
     """Copy `file` to the board's drive and wait until the board took it. Returns what happened.
 
     file: path. board: a Board that has a drive. drive: path of it; None looks for it. timeout,
@@ -35,13 +44,11 @@ def flash(file, board, drive=None, timeout=TIMEOUT, back_timeout=BACK_TIMEOUT):
     Raises WorkshopError: no such drive or not this board's; full or read-only; unplugged; the
     board did not take the file in time, or left a report of what went wrong.
     """
-    try:
+    with files.os_errors_as(f"Cannot read {file}"):
         content = Path(file).read_bytes()
-    except OSError as error:
-        raise WorkshopError(f"Cannot read {file}: {error.strerror or error}.") from error
-    drive = find(board) if drive is None else confirm(Path(drive), board)
-    before = _reports(drive)
-    target = drive / f"workshop{board.suffix}"
+    place = find(board) if drive is None else confirm(Path(drive), board)
+    before = _reports(place)
+    target = place / f"workshop{board.suffix}"
     ended = _copy(content, target, board)
     return _wait(target, board, before, ended, timeout, back_timeout)
 
@@ -49,7 +56,7 @@ def flash(file, board, drive=None, timeout=TIMEOUT, back_timeout=BACK_TIMEOUT):
 # ---- Which drive
 
 
-def find(board):
+def find(board: Board) -> Path:
     """The path of the board's drive. WorkshopError if there is none, or more than one."""
     others, named, found = [], [], []
     for drive in mounted():
@@ -77,7 +84,7 @@ def find(board):
     return confirm(found[0], board)
 
 
-def confirm(drive, board):
+def confirm(drive: Path, board: Board) -> Path:
     """`drive`, if it is the board's and takes firmware. WorkshopError, which says what it is."""
     if not _exists(drive):
         raise WorkshopError(f"There is no drive {drive}: {board.bring_up}.")
@@ -103,7 +110,7 @@ def confirm(drive, board):
     return drive
 
 
-def mounted():
+def mounted() -> list[Path]:
     """Folders that may be a board's drive, a list of paths: what the system has mounted.
 
     Linux: what is mounted with a FAT file system, and what lies where desktops mount; macOS:
@@ -113,7 +120,7 @@ def mounted():
         return [Path(f"{letter}:\\") for letter in string.ascii_uppercase[3:] if _is_drive(letter)]
     if sys.platform == "darwin":
         return _folders("/Volumes/*")
-    found = []
+    found: list[Path] = []
     with suppress(OSError):
         found = fat_mounts(Path("/proc/mounts").read_text(encoding="utf-8", errors="replace"))
     for pattern in ("/media/*", "/media/*/*", "/run/media/*/*", "/mnt/[d-z]"):
@@ -123,7 +130,7 @@ def mounted():
     return list(dict.fromkeys(found))
 
 
-def fat_mounts(text):
+def fat_mounts(text: str) -> list[Path]:
     """The mount points with a FAT file system, of the text of /proc/mounts: a list of paths."""
     found = []
     for line in text.splitlines():
@@ -135,7 +142,7 @@ def fat_mounts(text):
     return found
 
 
-def _folders(pattern):
+def _folders(pattern: str) -> list[Path]:
     root = Path(pattern[: pattern.index("*") if "*" in pattern else pattern.index("[")])
     try:
         return sorted(path for path in root.glob(pattern[len(str(root)) + 1 :]) if path.is_dir())
@@ -143,30 +150,30 @@ def _folders(pattern):
         return []
 
 
-def _is_drive(letter):
+def _is_drive(letter: str) -> bool:
     with suppress(OSError):
         return Path(f"{letter}:\\").exists()
     return False
 
 
-def _wsl_hint():
+def _wsl_hint() -> str:
     if os.environ.get("WSL_DISTRO_NAME"):
         return "; in WSL a USB drive has to be mounted first: sudo mount -t drvfs D: /mnt/d"
     return ""
 
 
-def _identity_files(drive):
+def _identity_files(drive: Path) -> dict[str, str]:
     """{name in capitals: text} of the files by which boards are told apart."""
     wanted = {name for board in boards.BOARDS.values() for name, _ in board.identity}
     return _texts(drive, wanted)
 
 
-def _reports(drive):
+def _reports(drive: Path) -> dict[str, str]:
     """{name: text} of what the board left on the drive about something that went wrong."""
     return _texts(drive, _REPORTS)
 
 
-def _texts(drive, wanted):
+def _texts(drive: Path, wanted: Collection[str]) -> dict[str, str]:
     """{name in capitals: text} of those of the wanted files that are there and can be read.
 
     FAT knows no case, but what shows it does.
@@ -184,7 +191,7 @@ def _texts(drive, wanted):
 # ---- Copying
 
 
-def _copy(content, target, board):
+def _copy(content: bytes, target: Path, board: Board) -> bool:
     """Write the file. Returns whether the drive stayed until all was written and flushed."""
     written = 0
     try:
@@ -208,7 +215,7 @@ def _copy(content, target, board):
     return True
 
 
-def _reason(error, drive, board, size):
+def _reason(error: OSError, drive: Path, board: Board, size: int) -> str:
     if error.errno in (errno.ENOSPC, errno.EFBIG):
         said = "; ".join(_one_line(text) for text in _reports(drive).values())
         because = f", and the board says: {said}" if said else ""
@@ -224,14 +231,21 @@ def _reason(error, drive, board, size):
     return f"Cannot write to the drive {drive}: {error.strerror or error}."
 
 
-def _one_line(text):
+def _one_line(text: str) -> str:
     return ", ".join(line.strip().rstrip(".") for line in text.splitlines() if line.strip())
 
 
 # ---- Did the board take it?
 
 
-def _wait(target, board, before, stayed, timeout, back_timeout):
+def _wait(
+    target: Path,
+    board: Board,
+    before: Mapping[str, str],
+    stayed: bool,
+    timeout: float,
+    back_timeout: float,
+) -> str:
     """Watch the drive until it is clear what became of the file. Returns a sentence."""
     drive, deadline = target.parent, time.monotonic() + timeout
     gone = not stayed
@@ -267,22 +281,22 @@ def _wait(target, board, before, stayed, timeout, back_timeout):
     return f"The {board.title} took the file and runs it."
 
 
-def _is_gone(drive, board):
+def _is_gone(drive: Path, board: Board) -> bool:
     """Whether the drive is not there, or what is there is only the folder it was mounted on."""
     return boards.recognize(_identity_files(drive)) is not board
 
 
-def _exists(path):
+def _exists(path: Path) -> bool:
     with suppress(OSError):  # such as an input/output error, of a drive that is about to go
         return path.exists()
     return False
 
 
-def _new(reports, before):
+def _new(reports: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in reports.items() if before.get(name) != text}
 
 
-def _complain(board, reports):
+def _complain(board: Board, reports: Mapping[str, str]) -> None:
     if reports:
         name, text = next(iter(reports.items()))
         raise WorkshopError(

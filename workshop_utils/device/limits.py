@@ -18,7 +18,7 @@ def _constants() -> dict[str, int]:
     try:
         text = _FILE.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise WorkshopError(f"Cannot read {paths.shown(_FILE)}: {error}.") from error
+        raise WorkshopError(f"Cannot read {paths.display_path(_FILE)}: {error}.") from error
     found = re.findall(r"^constexpr uint32_t (k\w+) = (\d+);", text, re.MULTILINE)
     return {name: int(number) for name, number in found}
 
@@ -26,7 +26,9 @@ def _constants() -> dict[str, int]:
 def _constant(name: str) -> int:
     """Raises WorkshopError, a sentence with the file's name, if it lacks the constant."""
     if name not in _constants():
-        raise WorkshopError(f"{paths.shown(_FILE)} is damaged: it lacks the constant {name}.")
+        raise WorkshopError(
+            f"{paths.display_path(_FILE)} is damaged: it lacks the constant {name}."
+        )
     return _constants()[name]
 
 

@@ -2,19 +2,27 @@
 
 import errno
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from workshop_utils import inference
-from workshop_utils.device import boards, console
+from workshop_utils.device import boards, console, tflite
+from workshop_utils.device.boards import Board
+from workshop_utils.device.tflite import Tensor
 from workshop_utils.errors import WorkshopError
 
 SILENCE = 10  # seconds without a line, after which something is wrong
 _LONGEST = 200  # characters of a line that makes sense
 _WAVE = ["x", "y", "led"]
 _SWEEP = ["q_in", "q_out"]
+
+Row = tuple[float, ...]
+Show = Callable[[str, list[str], Row | None], None]
+Invoke = Callable[[bytes, NDArray[Any], str], NDArray[Any]]
 
 
 @dataclass
@@ -23,8 +31,8 @@ class Record:
     made no sense, begun: turns of the sine whose begin was seen, ended: whether the program said
     that it is at its end."""
 
-    columns: list = field(default_factory=lambda: _WAVE)
-    rows: list = field(default_factory=list)
+    columns: list[str] = field(default_factory=lambda: _WAVE)
+    rows: list[Row] = field(default_factory=list)
     skipped: int = 0
     begun: int = 0
     ended: bool = False
@@ -33,7 +41,7 @@ class Record:
 # ---- The port
 
 
-def find_port(board):
+def find_port(board: Board) -> str:
     """The name of the board's serial port, such as /dev/ttyACM0 or COM3.
 
     Raises WorkshopError if there is none, or more than one that could be it.
@@ -51,18 +59,18 @@ def find_port(board):
             f"There is no serial port of a {board.title} here: {cable}. If it is there under "
             "another name, give it with --port."
         )
-    return names[0]
+    return str(names[0])
 
 
-def _ports():
+def _ports() -> list[Any]:
     try:
         from serial.tools import list_ports
     except ImportError as error:
         raise _missing() from error
-    return list_ports.comports()
+    return list(list_ports.comports())
 
 
-def _is_of(port, board):
+def _is_of(port: Any, board: Board) -> bool:
     """Whether a port is of the board's kind. DAPLink's number begins with the board's code."""
     if (port.vid, port.pid) not in board.ports:
         return False
@@ -73,7 +81,7 @@ def _is_of(port, board):
 
 
 @contextmanager
-def connection(board, port=None):
+def connection(board: Board, port: str | None = None) -> Iterator[Any]:
     """A serial.Serial of the board's console, open. port: its name; None looks for it.
 
     Raises WorkshopError if it cannot be opened.
@@ -85,7 +93,7 @@ def connection(board, port=None):
     name = port or find_port(board)
     try:
         opened = serial.serial_for_url(name, boards.BAUD, timeout=0.2, exclusive=True)
-    except (OSError, ValueError, *_terminal_errors()) as error:
+    except _port_errors(ValueError) as error:
         raise WorkshopError(_why_not_opened(name, board, error)) from error
     try:
         yield opened
@@ -93,7 +101,7 @@ def connection(board, port=None):
         opened.close()
 
 
-def _why_not_opened(name, board, error):
+def _why_not_opened(name: str, board: Board, error: Exception) -> str:
     number = getattr(error, "errno", None)
     text = str(error)
     if number == errno.ENOENT or "FileNotFoundError" in text:
@@ -108,15 +116,16 @@ def _why_not_opened(name, board, error):
     return f"Cannot open the serial port {name}: {text.splitlines()[0] if text else error!r}."
 
 
-def _terminal_errors():
+def _port_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """What pyserial raises when a port does not work, and `more`."""
     try:
         import termios
     except ImportError:  # Windows
-        return ()
-    return (termios.error,)
+        return (OSError, *more)
+    return (OSError, termios.error, *more)
 
 
-def _missing():
+def _missing() -> WorkshopError:
     return WorkshopError(
         "Reading the console takes the Python package pyserial, which is missing; run ./install.sh."
     )
@@ -125,7 +134,15 @@ def _missing():
 # ---- Reading
 
 
-def read(opened, board, show=None, cycles=0, seconds=0, silence=SILENCE, record=None):
+def read(
+    opened: Any,
+    board: Board,
+    show: Show | None = None,
+    cycles: int = 0,
+    seconds: float = 0,
+    silence: float = SILENCE,
+    record: Record | None = None,
+) -> Record:
     """Read the console until the program is at its end or enough was seen. Returns a Record.
 
     opened: a serial.Serial. show: is called with each good line, the columns, and its numbers or
@@ -146,9 +163,10 @@ def read(opened, board, show=None, cycles=0, seconds=0, silence=SILENCE, record=
             return record
         if now - heard >= silence:
             raise WorkshopError(_silent(opened, board, record, silence))
+    return record
 
 
-def _take(line, record, show):
+def _take(line: str, record: Record, show: Show | None) -> bool:
     """Put a line into the record. Returns whether it made sense."""
     console.check_line(line)
     row = None
@@ -171,7 +189,7 @@ def _take(line, record, show):
     return True
 
 
-def _lines(opened, board):
+def _lines(opened: Any, board: Board) -> Iterator[str | None]:
     """The lines that come in, without their ends; None each time that nothing came in for a while.
 
     The first line counts only if it is a header or a remark: of any other one the begin may be
@@ -181,7 +199,7 @@ def _lines(opened, board):
     while True:
         try:
             received = opened.read(opened.in_waiting or 1)
-        except (OSError, TypeError, *_terminal_errors()) as error:
+        except _port_errors(TypeError) as error:
             # TypeError: pyserial, when the port is closed while it waits.
             raise WorkshopError(
                 f"The {board.title} was unplugged: its serial port {opened.name} went away."
@@ -199,7 +217,7 @@ def _lines(opened, board):
             yield text
 
 
-def _silent(opened, board, record, silence):
+def _silent(opened: Any, board: Board, record: Record, silence: float) -> str:
     skipped = ""
     if record.skipped:
         skipped = f"; {record.skipped:,} lines that came in made no sense"
@@ -219,7 +237,7 @@ def _silent(opened, board, record, silence):
 # ---- Showing
 
 
-def picture(columns, row, width=61):
+def picture(columns: list[str], row: Sequence[Any], width: int = 61) -> str:
     """A line for a terminal: the numbers, and y as a bar from the middle. Text, ASCII.
 
     columns, row: of a Record. The bar's ends are -1 and 1; what lies outside ends there.
@@ -250,29 +268,36 @@ class Comparison:
     runtime: str
 
     @property
-    def text(self):
+    def text(self) -> str:
         """'100 of 100 equal', and to what."""
         step = "" if self.runtime == "TFLM" else " or one step from them (TFLM is not here)"
         return f"{self.equal:,} of {self.total:,} equal to {self.runtime}'s answers{step}"
 
 
-def compare(record, model):
-    """Compare what a board printed with TFLM's answers to the same inputs. Returns a Comparison.
+def compare(record: Record, model: bytes, invoke: Invoke, runtime: str) -> Comparison:
+    """Compare what a board printed with a runtime's answers to the same inputs.
 
-    record: a Record. model: flatbuffer, bytes. An int8 model's answers are compared as codes: y
-    must be the code's value as it is printed, and led the brightness of that value. Where TFLM has
-    no Python package LiteRT answers, whose rounding may be one step away. Raises WorkshopError if
-    there is nothing to compare, or if the model is of another kind than what was printed.
+    model: flatbuffer. invoke: what runs it, as `inference.invoke` does. runtime: 'tflm' or
+    'litert'. An int8 model's answers are compared as codes: y must be the code's value as it is
+    printed, and led the brightness of that value; LiteRT's rounding may be one step away. Raises
+    WorkshopError if there is nothing to compare, or if the model is of another kind than what was
+    printed.
     """
     if not record.rows:
         raise WorkshopError("There is nothing to compare: the board printed no inference.")
-    runtime = "litert" if inference.tflm_problem() else "tflm"
-    source, _ = inference.details(model)
-    if record.columns == _WAVE:
-        judge = _judge_codes if source["dtype"] == np.int8 else _judge_values
-        good, expected = judge(np.array(record.rows), model, runtime)
-    elif record.columns == _SWEEP and source["dtype"] == np.int8:
-        good, expected = _judge_sweep(np.array(record.rows), model, runtime)
+    ends = tflite.parse(model).ends
+    rows, is_int8 = np.array(record.rows), ends[0].type == "INT8"
+
+    def answers(inputs: NDArray[Any]) -> NDArray[Any]:
+        return invoke(model, inputs, runtime)
+
+    step = int(runtime == "litert")
+    if record.columns == _WAVE and is_int8:
+        good, expected = _judge_codes(rows, ends, answers, step)
+    elif record.columns == _WAVE:
+        good, expected = _judge_values(rows, answers)
+    elif record.columns == _SWEEP and is_int8:
+        good, expected = _judge_sweep(rows, answers, step)
     else:
         raise WorkshopError("The model has other inputs or outputs than what the board printed.")
     first = None
@@ -287,50 +312,54 @@ def compare(record, model):
     return Comparison(int(np.sum(good)), len(record.rows), first, name)
 
 
+_Answers = Callable[[NDArray[Any]], NDArray[Any]]
+_Judged = tuple[NDArray[Any], NDArray[Any]]  # for each row whether it is right, and what is: (n,)
+
 # x and y are printed with six decimals, and float32 near 6.28 has no more than that itself.
 _PRINTED = 2e-6
 
 
-def _judge_codes(rows, model, runtime):
-    """For each row whether it is right, and the y that is: bool and float, both (n,).
+def _judge_codes(
+    rows: NDArray[Any], ends: tuple[Tensor, Tensor], answers: _Answers, step: int
+) -> _Judged:
+    """Rows of x, y and led of an int8 model. step: how many codes an answer may be off.
 
     Where the rounding of the printed x may have moved it over the edge between two codes, either
     code's answer is right.
     """
     x, y, led = rows.T
-    (in_scale, in_zero), (scale, zero) = (end["quantization"] for end in inference.details(model))
-    answers = _answers(model, runtime).astype(int)
-    step = int(runtime == "litert")
+    source, target = (end.quantization for end in ends)
+    of_code = _answers_to_all(answers)
     good = np.zeros(len(x), bool)
     for nudge in (-_PRINTED, _PRINTED, 0):
-        right = answers[inference.quantize(x + nudge, in_scale, in_zero).astype(int) + 128]
-        for code in range(-step, step + 1):
-            value = inference.dequantize(np.clip(right + code, -128, 127), scale, zero)
-            bright = brightness(value)
-            good |= (np.abs(y - value) <= _PRINTED * np.maximum(1, np.abs(value))) & (led == bright)
-    return good, inference.dequantize(right, scale, zero)
+        right = of_code[tflite.quantize(x + nudge, *source).astype(int) + 128]
+        for off in range(-step, step + 1):
+            value = tflite.dequantize(np.clip(right + off, -128, 127), *target)
+            is_printed = np.abs(y - value) <= _PRINTED * np.maximum(1, np.abs(value))
+            good |= is_printed & (led == brightness(value))
+    return good, tflite.dequantize(right, *target)
 
 
-def _judge_values(rows, model, runtime):
+def _judge_values(rows: NDArray[Any], answers: _Answers) -> _Judged:
     """The same for a float32 model, where sums may be rounded in another order: to 1e-5."""
     x, y, led = rows.T
-    right = inference.invoke(model, x.astype(np.float32), runtime)
+    right = answers(x.astype(np.float32))
     near = np.abs(brightness(y) - led) <= 1  # y itself is rounded
     return (np.abs(y - right) <= 1e-5 * np.maximum(1, np.abs(right))) & near, right
 
 
-def _judge_sweep(rows, model, runtime):
-    codes, answers = rows.T
-    right = _answers(model, runtime).astype(int)[codes + 128]
-    return np.abs(answers - right) <= int(runtime == "litert"), right
+def _judge_sweep(rows: NDArray[Any], answers: _Answers, step: int) -> _Judged:
+    codes, printed = rows.T
+    right = _answers_to_all(answers)[codes + 128]
+    return np.abs(printed - right) <= step, right
 
 
-def _answers(model, runtime):
-    """The model's answers to the codes -128 to 127: int8, (256,)."""
-    return inference.invoke(model, np.arange(-128, 128).astype(np.int8), runtime)
+def _answers_to_all(answers: _Answers) -> NDArray[Any]:
+    """The answers to the codes -128 to 127: int, (256,)."""
+    return answers(np.arange(-128, 128).astype(np.int8)).astype(int)
 
 
-def brightness(values):
+def brightness(values: ArrayLike) -> NDArray[np.int_]:
     """The LED's brightness for predicted values, as the application computes it: int, as many."""
     level = (np.asarray(values, np.float32) + np.float32(1)) * np.float32(127.5) + np.float32(0.5)
-    return np.clip(level, 0, 255).astype(int)
+    return np.asarray(np.clip(level, 0, 255), dtype=int)

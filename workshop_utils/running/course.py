@@ -3,45 +3,69 @@
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError
+from workshop_utils.paths import Home
+from workshop_utils.progress import bar_layout
 from workshop_utils.running import notebooks, records, uptodate
-from workshop_utils.running.kernel import Kernel, import_nbformat
+from workshop_utils.running.kernel import Kernel
 from workshop_utils.running.page import REPORT, render, shows
+from workshop_utils.upstream import import_nbformat
 
 
-def run(selected, chosen, output_dir, say=print, progress=False, resume=False):
+def run(
+    selected: Sequence[Path],
+    chosen: Mapping[str, Any],
+    output_dir: str | Path | None = None,
+    say: Callable[[str], None] = print,
+    progress: bool = False,
+    resume: bool = False,
+    home: Home | None = None,
+) -> Path:
     """Execute notebooks in order; leave executed copies and a page of them in `output_dir`.
 
-    selected: paths from `select`. chosen: {name: value}, checked before anything runs; each
-    notebook gets the ones it has. say: called with each line of progress. progress: show a bar
-    per notebook on stderr. resume: skip a notebook whose executed copy is there, if nothing has
-    changed since: the notebook, its parameters, what earlier notebooks made, what it made itself,
-    the course's code and the installed versions. Returns the path of the page.
+    selected: paths from `notebooks.select`. chosen: {name: value}, checked before anything runs;
+    each notebook gets the ones it has. output_dir: None takes the home's. say: called with each
+    line of progress. progress: show a bar per notebook on stderr. resume: skip a notebook whose
+    executed copy is there, if nothing has changed since: the notebook, its parameters, what earlier
+    notebooks made, what it made itself, the course's code and the installed versions. home: where
+    the notebooks find and put artifacts; None takes WORKSHOP_HOME. Returns the path of the page.
     Raises WorkshopError when another run is at work on the same artifacts, and when a notebook
     fails, naming notebook, cell and error; the copies made so far, the failing one included, and
     the page are there to look at.
     """
     values = notebooks.check_parameters(chosen, selected)
-    output_dir = Path(output_dir)
-    _make_folder(output_dir)
-    with files.artifacts_locked():
-        return _run(selected, values, output_dir, say, progress, resume)
+    home = home or paths.home()
+    output_dir = Path(output_dir or home.output_dir)
+    with files.os_errors_as(f"Cannot make the folder {output_dir}"):
+        output_dir.mkdir(parents=True, exist_ok=True)
+    with files.artifacts_locked(home):
+        return _run(selected, values, output_dir, say, progress, resume, home)
 
 
-def _run(selected, values, output_dir, say, progress, resume):
+def _run(
+    selected: Sequence[Path],
+    values: dict[str, Any],
+    output_dir: Path,
+    say: Callable[[str], None],
+    progress: bool,
+    resume: bool,
+    home: Home,
+) -> Path:
     environment = uptodate.environment()
     page, executed, failure = output_dir / REPORT, [], None
-    record, ahead = records.Record(output_dir, selected, values), None
+    record, ahead = records.Record(output_dir, selected, values, home), None
     try:
         for number, notebook in enumerate(selected):
             label = f"[{number + 1}/{len(selected)}] {notebook.stem}"
             own = {name: values[name] for name in notebooks.parameters(notebook) if name in values}
             copy = output_dir / notebook.name
-            key = uptodate.key(notebook, own, environment)
-            if resume and uptodate.is_up_to_date(copy, notebook, key):
+            key = uptodate.key(notebook, own, environment, home)
+            if resume and uptodate.is_up_to_date(copy, notebook, key, home):
                 executed.append(copy)
                 record.keep(notebook)
                 say(f"{label:<28} up to date")
@@ -51,11 +75,11 @@ def _run(selected, values, output_dir, say, progress, resume):
             if ahead and ahead.notebook != notebook:
                 ahead.stop()
                 ahead = None
-            kernel, ahead = ahead or Kernel(notebook), None
+            kernel, ahead = ahead or Kernel(notebook, home), None
             try:
                 # While this one runs, the next kernel starts and imports what it is going to need.
                 if number + 1 < len(selected):
-                    ahead = Kernel(selected[number + 1])
+                    ahead = Kernel(selected[number + 1], home)
                 failure = execute(notebook, copy, own, kernel, label if progress else None)
             finally:
                 kernel.stop()
@@ -66,7 +90,7 @@ def _run(selected, values, output_dir, say, progress, resume):
             say(f"{label:<28} {result:<6} {seconds:6.1f} s")
             if failure:
                 break
-            uptodate.stamp(copy, notebook, key)
+            uptodate.stamp(copy, notebook, key, home)
     finally:
         if ahead:
             ahead.stop()
@@ -74,19 +98,18 @@ def _run(selected, values, output_dir, say, progress, resume):
         record.finish(failure)
         render(executed, page, record.content)
     if failure:
-        hint = f" The executed copy is {paths.shown(executed[-1])}." if executed else ""
+        hint = f" The executed copy is {home.display_path(executed[-1])}." if executed else ""
         raise WorkshopError(failure + hint)
     return page
 
 
-def _make_folder(folder):
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WorkshopError(f"Cannot make the folder {folder}: {error.strerror}.") from error
-
-
-def execute(notebook, copy, values, kernel, bar=None):
+def execute(
+    notebook: Path,
+    copy: Path,
+    values: dict[str, Any],
+    kernel: Kernel,
+    bar: str | None = None,
+) -> str | None:
     """Run one notebook with papermill and leave the executed `copy`, whole.
 
     values: {name: value}, parameters that the notebook has. kernel: a Kernel for this notebook,
@@ -106,7 +129,7 @@ def execute(notebook, copy, values, kernel, bar=None):
             draft,
             parameters=values,
             cwd=notebook.parent,
-            progress_bar={"desc": bar, "leave": False} if bar else False,
+            progress_bar=bar and {"desc": bar, "leave": False, "bar_format": bar_layout("cells")},
             km=kernel.manager,
             store_widget_state=False,
         )

@@ -2,18 +2,23 @@
 
 import ast
 import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from workshop_utils import paths
 from workshop_utils.errors import WorkshopError
 
 
-def notebooks():
+def notebooks() -> dict[str, Path]:
     """The notebooks of the course in order: {'01': path, '02': path, ...}."""
     return {path.name[:2]: path for path in sorted(paths.NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))}
 
 
-def select(first=None, only=None, last=None):
+def select(
+    first: str | None = None, only: str | None = None, last: str | None = None
+) -> list[Path]:
     """The notebooks to run: from number `first` to number `last`, or the one with number `only`.
 
     Numbers are text such as '03' or '3'; None leaves that end open. Raises WorkshopError for a
@@ -30,14 +35,35 @@ def select(first=None, only=None, last=None):
     return [path for number, path in every.items() if start <= number <= end]
 
 
-def parameters(notebook):
+def read(path: Path) -> dict[str, Any]:
+    """A notebook as it stands in its file, without nbformat, which takes its time to import.
+
+    Raises OSError and ValueError if there is none.
+    """
+    content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return content
+
+
+def source(cell: Mapping[str, Any]) -> str:
+    """The text of a cell."""
+    return "".join(cell["source"])
+
+
+def tagged_source(notebook: Path, tag: str) -> list[str]:
+    """The source of a notebook's cells that carry `tag`."""
+    return [source(c) for c in read(notebook)["cells"] if tag in c["metadata"].get("tags", [])]
+
+
+def parameters(notebook: Path) -> dict[str, Any]:
     """The names and default values in a notebook's cell tagged 'parameters'."""
-    source = "\n".join(tagged_source(notebook, "parameters"))
-    assignments = (node for node in ast.parse(source).body if isinstance(node, ast.Assign))
-    return {node.targets[0].id: ast.literal_eval(node.value) for node in assignments}
+    values = {}
+    for node in ast.parse("\n".join(tagged_source(notebook, "parameters"))).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            values[node.targets[0].id] = ast.literal_eval(node.value)
+    return values
 
 
-def check_parameters(chosen, selected):
+def check_parameters(chosen: Mapping[str, Any], selected: Iterable[Path]) -> dict[str, Any]:
     """Turn chosen parameters into values of the right type.
 
     chosen: {name: value or text}. selected: paths of the notebooks that will run.
@@ -45,45 +71,26 @@ def check_parameters(chosen, selected):
     for a value whose type is not that of the default.
     """
     known = {name: value for path in selected for name, value in parameters(path).items()}
-    values = {}
-    for name, given in chosen.items():
+    for name in chosen:
         if name not in known:
             names = ", ".join(sorted(known)) or "none"
             raise WorkshopError(f"There is no parameter {name}; these notebooks have: {names}.")
-        values[name] = _typed(name, given, type(known[name]))
-    return values
+    return {name: typed(name, given, known[name]) for name, given in chosen.items()}
 
 
-def _typed(name, given, wanted):
-    try:
-        value = ast.literal_eval(given) if isinstance(given, str) and wanted is not str else given
-    except (ValueError, SyntaxError):
-        value = given
+def typed(name: str, given: Any, default: Any, bools: str = "True or False") -> Any:
+    """`given` in the type of the parameter's default; a text is read as Python's literal.
+
+    bools: how whoever wrote `given` writes the two. Raises WorkshopError, naming the parameter, if
+    it is of another type. An integer is a number, too.
+    """
+    wanted, value = type(default), given
+    if isinstance(given, str) and wanted is not str:
+        with suppress(ValueError, SyntaxError):  # Then it stays a text, and is refused as one.
+            value = ast.literal_eval(given)
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
-        kind = {int: "a whole number", float: "a number", bool: "True or False"}
-        raise WorkshopError(f"{name} must be {kind.get(wanted, wanted.__name__)}, not {given!r}.")
+        kinds = {int: "a whole number", float: "a number", bool: bools}
+        raise WorkshopError(f"{name} must be {kinds.get(wanted, wanted.__name__)}, not {given!r}.")
     return value
-
-
-def tagged_source(notebook, tag):
-    """The source of a notebook's code cells that carry `tag`, a list of strings.
-
-    Benchmarks and tests run the notebook's own recipe with it, not a copy.
-    """
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    tagged = (cell for cell in cells if tag in cell["metadata"].get("tags", []))
-    return ["".join(cell["source"]) for cell in tagged]
-
-
-def recipe(number, cells=None, **names):
-    """Run the cells of a notebook that are tagged 'recipe'. Returns the names that are then known.
-
-    number: such as '04'. cells: how many of them, from the first on; None runs all. names: what
-    they need to know already.
-    """
-    notebook = notebooks()[number]
-    for cell in tagged_source(notebook, "recipe")[:cells]:
-        exec(compile(cell, str(notebook), "exec"), names)
-    return names

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError
+from workshop_utils.paths import Home
 
 PRISTINE = "pristine"  # folder in .venv
 _UNFINISHED = ".unfinished-"
@@ -21,36 +23,39 @@ _UNFINISHED = ".unfinished-"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a reset does. restored: {path: bytes}. removed: paths. kept: all that gets a copy."""
+    """What a reset does. restored: {path: bytes}. removed: paths. home: whose results these are."""
 
-    restored: dict
-    removed: list
+    restored: dict[Path, bytes]
+    removed: list[Path]
+    home: Home
 
     @property
-    def kept(self):
+    def kept(self) -> list[Path]:
+        """All that gets a copy."""
         return [path for path in self.restored if path.is_file()] + self.removed
 
 
-def plan():
+def plan(home: Home | None = None) -> Plan:
     """Compare what is there with what came. Returns a Plan; changes nothing.
 
-    Notebooks that the course does not have stay as they are. Raises WorkshopError if nobody knows
-    how the notebooks were.
+    home: whose results are to go; None takes WORKSHOP_HOME. Notebooks that the course does not have
+    stay as they are. Raises WorkshopError if nobody knows how the notebooks were.
     """
+    home = home or paths.home()
     restored = {
         path: content
         for path, content in pristine().items()
         if not path.is_file() or path.read_bytes() != content
     }
-    folder = paths.MODELS_DIR
+    folder = home.models_dir
     removed = sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else []
     removed = [path for path in removed if not path.name.startswith(".")]  # such as a lock
-    if paths.FIRMWARE_MODEL.is_file():
-        removed.append(paths.FIRMWARE_MODEL)
-    return Plan(restored, removed)
+    if home.firmware_model.is_file():
+        removed.append(home.firmware_model)
+    return Plan(restored, removed, home)
 
 
-def pristine():
+def pristine() -> dict[Path, bytes]:
     """The notebooks as they came: {path: bytes}. Raises WorkshopError if that is not known."""
     found = _from_git() or _from_set_up()
     if not found:
@@ -61,7 +66,7 @@ def pristine():
     return found
 
 
-def _from_git():
+def _from_git() -> dict[Path, bytes]:
     names = _git("ls-tree", "--name-only", "HEAD", f"{paths.NOTEBOOKS_DIR.name}/")
     found = {}
     for name in (names or b"").decode("utf-8", "replace").splitlines():
@@ -71,7 +76,7 @@ def _from_git():
     return found
 
 
-def _git(*arguments):
+def _git(*arguments: str) -> bytes | None:
     """What git says, bytes; None if there is no git, or if this is no clone."""
     folder = paths.NOTEBOOKS_DIR.parent
     if not (folder / ".git").exists():  # a clone of something else may be around the project
@@ -85,46 +90,42 @@ def _git(*arguments):
     return result.stdout if result.returncode == 0 else None
 
 
-def _from_set_up():
+def _from_set_up() -> dict[Path, bytes]:
     folder = Path(sys.prefix) / PRISTINE
     return {paths.NOTEBOOKS_DIR / path.name: path.read_bytes() for path in folder.glob("*.ipynb")}
 
 
-def carry_out(what, now=None):
+def carry_out(what: Plan, now: datetime | None = None) -> Path | None:
     """Do what `plan` returned. Returns the folder with the copies; None if there was nothing.
 
     now: a datetime, for the folder's name. All copies are complete before anything else changes,
     and each file is replaced in one step, so whoever is killed in the middle loses nothing.
     Raises WorkshopError if something cannot be written, or if the course runs meanwhile.
     """
-    with files.artifacts_locked():
-        backup = keep(what.kept, now) if what.kept else None
+    with files.artifacts_locked(what.home):
+        backup = keep(what.kept, now, what.home) if what.kept else None
         for path, content in what.restored.items():
             files.write(path, content)
         for path in what.removed:
-            _remove(path)
+            with files.os_errors_as(f"Cannot remove {what.home.display_path(path)}"):
+                path.unlink(missing_ok=True)
     return backup
 
 
-def _remove(path):
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise WorkshopError(f"Cannot remove {paths.shown(path)}: {error.strerror}.") from error
-
-
-def keep(files, now=None):
-    """Copy files to backup/DATE_TIME/, all of them or none. Returns that folder."""
-    root = paths.HOME / "backup"
+def keep(wanted: Iterable[Path], now: datetime | None = None, home: Home | None = None) -> Path:
+    """Copy files to backup/DATE_TIME/ of the home, all of them or none. Returns that folder."""
+    home = home or paths.home()
+    root = home.path / "backup"
     name = (now or datetime.now()).strftime("%Y-%m-%d_%H-%M-%S")
-    try:
+    failed = f"Cannot keep a copy in {home.display_path(root)}"
+    with files.os_errors_as(failed, then="; nothing was changed"):
         root.mkdir(parents=True, exist_ok=True)
         for leftover in root.glob(f"{_UNFINISHED}*"):  # of one that was killed
             shutil.rmtree(leftover, ignore_errors=True)
         draft = Path(tempfile.mkdtemp(dir=root, prefix=_UNFINISHED))
         draft.chmod(0o755)
-        for path in files:
-            copy = draft / _place(path)
+        for path in wanted:
+            copy = draft / _place(path, home)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
         folder, number = root / name, 1
@@ -132,29 +133,25 @@ def keep(files, now=None):
             number += 1
             folder = root / f"{name}_{number}"
         return draft.rename(folder)
-    except OSError as error:
-        raise WorkshopError(
-            f"Cannot keep a copy in {paths.shown(root)}: {error.strerror}; nothing was changed."
-        ) from error
 
 
-def _place(path):
+def _place(path: Path, home: Home) -> Path:
     """Where in a backup a file goes: as in the project, or as in WORKSHOP_HOME."""
-    for root in (paths.NOTEBOOKS_DIR.parent, paths.HOME):
+    for root in (paths.NOTEBOOKS_DIR.parent, home.path):
         if path.is_relative_to(root):
             return path.relative_to(root)
     return Path(path.name)
 
 
-def text(what, backup=None, done=True):
+def text(what: Plan, backup: Path | None = None, done: bool = True) -> str:
     """The plan as lines for a terminal, as done or as what would be done."""
     if not (what.restored or what.removed):
         return "Nothing to put back: the notebooks are as they came, and there are no results."
     restore, remove = ("put back", "removed") if done else ("would put back", "would remove")
-    lines = [f"{restore:<15}{_place(path).as_posix()}" for path in what.restored]
-    lines += [f"{remove:<15}{paths.shown(path)}" for path in what.removed]
+    lines = [f"{restore:<15}{_place(path, what.home).as_posix()}" for path in what.restored]
+    lines += [f"{remove:<15}{what.home.display_path(path)}" for path in what.removed]
     if backup:
-        lines.append(f"A copy of what was there is in {paths.shown(backup)}")
+        lines.append(f"A copy of what was there is in {what.home.display_path(backup)}")
     if done and what.restored:
         lines.append("If a notebook is open in JupyterLab: File -> Reload Notebook from Disk.")
     return "\n".join(lines)

@@ -7,64 +7,80 @@ hashes of the artifacts that it made. If both are what they were, running it aga
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
 
 from workshop_utils import files, paths
+from workshop_utils.paths import Home
+from workshop_utils.running import notebooks
 
 
-def environment():
-    """A hash of what all notebooks depend on: the course's code and what is installed."""
-    made = (paths.FIRMWARE_BUILD_DIR, paths.FIRMWARE_IMAGES_DIR, paths.FIRMWARE_MODEL)
-    files = [*(paths.PROJECT / "workshop_utils").rglob("*.py"), *paths.FIRMWARE_DIR.rglob("*")]
-    code = {
-        str(file.relative_to(paths.PROJECT)): _hash(file.read_bytes())
-        for file in files
-        if file.is_file() and not any(file.is_relative_to(path) for path in made)
+def environment() -> str:
+    """A hash of what all notebooks depend on: the course's files and what is installed.
+
+    These are the package with all that comes in it, the firmware, and the notebooks' data, but not
+    what Python and the firmware's builds make there.
+    """
+    own = Home(paths.PROJECT)
+    made = (own.firmware_build_dir, own.firmware_images_dir, own.firmware_model)
+    folders = (paths.PROJECT / "workshop_utils", paths.FIRMWARE_DIR, paths.NOTEBOOKS_DIR / "data")
+    content = {
+        str(file.relative_to(folder.parent)): _hash(file.read_bytes())
+        for folder in folders
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+        and "__pycache__" not in file.parts
+        and not any(file.is_relative_to(path) for path in made)
     }
-    return _hash(code, sys.version, sorted(f"{one.name} {one.version}" for one in distributions()))
+    versions = sorted(f"{one.name} {one.version}" for one in distributions())
+    return _hash(content, sys.version, versions)
 
 
-def key(notebook, values, environment):
+def key(notebook: Path, values: dict[str, Any], environment: str, home: Home | None = None) -> str:
     """A hash of everything that a notebook's results depend on.
 
     notebook: path. values: {name: value}, the parameters given to it. environment: from the
     function of that name. Artifacts that earlier notebooks make belong to it, as they are now.
     """
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    cells = notebooks.read(notebook)["cells"]
     content = [(cell["cell_type"], cell["source"], cell["metadata"]) for cell in cells]
-    return _hash(content, values, environment, _artifacts(lambda maker: maker < notebook.stem))
+    earlier = _artifacts(home, lambda maker: maker < notebook.stem)
+    return _hash(content, values, environment, earlier)
 
 
-def stamp(copy, notebook, key):
+def stamp(copy: Path, notebook: Path, key: str, home: Home | None = None) -> None:
     """Note in a notebook's executed copy the key with which it ran, and what it made."""
-    content = json.loads(copy.read_text(encoding="utf-8"))
-    content["metadata"]["workshop"] = {"key": key, "made": _made_by(notebook)}
+    content = notebooks.read(copy)
+    content["metadata"]["workshop"] = {"key": key, "made": _made_by(notebook, home)}
     files.write(copy, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
-def is_up_to_date(copy, notebook, key):
+def is_up_to_date(copy: Path, notebook: Path, key: str, home: Home | None = None) -> bool:
     """Whether `copy` was executed with this key, and what it made is still there, unchanged."""
     try:
-        noted = json.loads(copy.read_text(encoding="utf-8"))["metadata"]["workshop"]
+        noted = notebooks.read(copy)["metadata"]["workshop"]
     except (OSError, ValueError, KeyError):
         return False
-    return noted == {"key": key, "made": _made_by(notebook)}
+    return bool(noted == {"key": key, "made": _made_by(notebook, home)})
 
 
-def _made_by(notebook):
-    return _artifacts(lambda maker: maker == notebook.stem)
+def _made_by(notebook: Path, home: Home | None) -> dict[str, str | None]:
+    return _artifacts(home, lambda maker: maker == notebook.stem)
 
 
-def _artifacts(wanted):
+def _artifacts(home: Home | None, wanted: Callable[[str], bool]) -> dict[str, str | None]:
     """{path: hash} of the artifacts whose notebook is wanted; None for one that is missing."""
+    home = home or paths.home()
     return {
-        paths.shown(path): _hash(path.read_bytes()) if path.is_file() else None
-        for path, maker in paths.MADE_BY.items()
+        home.display_path(path): _hash(path.read_bytes()) if path.is_file() else None
+        for path, maker in home.made_by.items()
         if wanted(maker)
     }
 
 
-def _hash(*parts):
+def _hash(*parts: Any) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part if isinstance(part, bytes) else json.dumps(part).encode())

@@ -18,32 +18,51 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from workshop_utils import files, training
-from workshop_utils.errors import MissingArtifact, WorkshopError, check_whole_number
+from workshop_utils.errors import MissingArtifact, WorkshopError, require_int
+from workshop_utils.paths import Home
+from workshop_utils.progress import Pace, time_left
+from workshop_utils.sweeps.limits import MAX_WORKERS
+from workshop_utils.sweeps.spec import Plan, Values
+from workshop_utils.terminal import printable
 
 PLAN, TABLE, RUNS, WORKERS = "sweep.json", "results.csv", "runs", ".workers"
+SCHEMA = Path(__file__).parent / "schemas" / PLAN
 ATTEMPTS = 3
-MAX_WORKERS = 64  # on one machine
 # TensorFlow keeps some 15 MB of each run, whatever is cleared: a fresh process gives them back.
-RUNS_A_WORKER = 50
-PATIENCE = 60  # seconds to wait for a scheduler or for a first worker
-_LAST = ["seconds", "attempts", "worker", "error"]
+RUNS_PER_WORKER = 50
+WAIT_SECONDS = 60  # for a first worker; a scheduler has a sixth of that to answer
+# What a row of the table begins and ends with; parameters and metrics are between.
+_FIRST, _LAST = ["run", "status"], ["seconds", "attempts", "worker", "error"]
+
+Row = dict[str, Any]
+Rows = dict[int, Row]  # by the number of the run
 
 
-def check_parameters(epochs, seed, workers):
+def check_parameters(epochs: Any, seed: Any, workers: Any) -> None:
     """Raise WorkshopError, naming EPOCHS, SEED or WORKERS, unless notebook 08 can use them."""
     training.check_parameters(epochs, 1, seed)
-    check_whole_number("WORKERS", workers, 1, MAX_WORKERS)
+    require_int("WORKERS", workers, 1, MAX_WORKERS)
 
 
-def execute(plan, output, workers=None, scheduler=None, resume=False, say=print, task=None):
+def execute(
+    plan: Plan,
+    output: str | Path,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+    task: Callable[[Values], Row] | None = None,
+) -> list[Row]:
     """Do the runs of a Plan. Returns the rows of the table, a dict each.
 
     output: folder for table and artifacts. workers: how many processes on this machine; None takes
-    a core each. scheduler: address of a Dask scheduler to use instead. resume: go on with what an
+    one per core. scheduler: address of a Dask scheduler to use instead. resume: go on with what an
     interrupted sweep has left undone; runs that failed are tried again. say: called with each line
     of progress. task: what a worker does with a run's parameters, in place of the course's path.
     Raises WorkshopError if the folder holds results and `resume` is not set, if they belong to
@@ -63,23 +82,27 @@ def execute(plan, output, workers=None, scheduler=None, resume=False, say=print,
     return [rows[number] for number in sorted(rows)]
 
 
-def read(output):
+def home_of(output: str | Path, number: int) -> Home:
+    """What run `number` of a sweep made, as a Home."""
+    return Home(Path(output) / RUNS / f"{number:04}")
+
+
+def read(output: str | Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """(plan, rows) of a sweep: what `sweep.json` and `results.csv` say; rows hold text.
 
     Raises MissingArtifact where there is no sweep, WorkshopError if a file is damaged.
     """
     output = Path(output)
+    for path in (output / PLAN, output / TABLE):
+        if not path.is_file():
+            raise MissingArtifact(f"There is no sweep in {output}: {path} is missing.")
+    plan = files.read_json(output / PLAN, SCHEMA)
     try:
-        plan = json.loads((output / PLAN).read_text(encoding="utf-8"))
         text = (output / TABLE).read_text(encoding="utf-8")
-        rows = list(csv.DictReader(io.StringIO(text)))
-        if not isinstance(plan["runs"], list) or any(int(row["run"]) < 1 for row in rows):
+        rows = printable(list(csv.DictReader(io.StringIO(text))))
+        if any(int(row["run"]) < 1 or not row["status"] for row in rows):
             raise ValueError
-    except FileNotFoundError as error:
-        raise MissingArtifact(
-            f"There is no sweep in {output}: {error.filename} is missing."
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise WorkshopError(f"The sweep in {output} is damaged; choose another folder.") from error
     return plan, rows
 
@@ -87,7 +110,7 @@ def read(output):
 # ---- The output folder
 
 
-def _start(plan, output, resume):
+def _start(plan: Plan, output: Path, resume: bool) -> Rows:
     """Write down what is to be done. Returns the rows that are there, {number: row}."""
     wanted = {"runs": plan.runs, "varied": plan.varied}
     shutil.rmtree(output / WORKERS, ignore_errors=True)
@@ -108,12 +131,12 @@ def _start(plan, output, resume):
     return {int(row["run"]): row for row in rows if row["status"] == "ok"}
 
 
-def _write_table(output, plan, rows):
+def _write_table(output: Path, plan: Plan, rows: Rows) -> None:
     """results.csv, all of it, so that whoever reads it sees whole rows."""
     from workshop_utils.sweeps.run import METRICS
 
     text = io.StringIO()
-    columns = ["run", "status", *plan.runs[0], *METRICS, *_LAST]
+    columns = [*_FIRST, *plan.runs[0], *METRICS, *_LAST]
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     table.writerows(rows[number] for number in sorted(rows))
@@ -123,7 +146,7 @@ def _write_table(output, plan, rows):
 # ---- Dask
 
 
-def _cores():
+def _cores() -> int:
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:
@@ -131,14 +154,14 @@ def _cores():
 
 
 @contextmanager
-def _client(output, workers, scheduler):
+def _client(output: Path, workers: int, scheduler: str | None) -> Iterator[Any]:
     """A Dask Client: of the scheduler at that address, or of as many workers on this machine."""
     import dask
     from distributed import Client, LocalCluster
 
     if scheduler:
         try:
-            client = Client(scheduler, timeout=PATIENCE / 6)
+            client = Client(scheduler, timeout=WAIT_SECONDS / 6)
         except (OSError, ValueError) as error:
             raise WorkshopError(f"There is no Dask scheduler at {scheduler}.") from error
         with client:
@@ -166,7 +189,7 @@ def _client(output, workers, scheduler):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def dask_setup(worker):
+def dask_setup(worker: Any) -> None:
     """Dask calls this in a worker of ours."""
     from tqdm import tqdm
 
@@ -176,18 +199,28 @@ def dask_setup(worker):
     tqdm.set_lock(threading.RLock())
 
 
-def _work(client, task, plan, output, rows, todo, say):
+def _work(
+    client: Any,
+    task: Callable[[Values], Row],
+    plan: Plan,
+    output: Path,
+    rows: Rows,
+    todo: list[int],
+    say: Callable[[str], None],
+) -> None:
     """Hand out the runs, take in what comes back, until there is nothing left to do.
 
     Workers of our own are restarted now and then.
     """
     from distributed import wait
 
-    waiting, attempts, at_work = list(reversed(todo)), dict.fromkeys(todo, 0), {}
-    done_by, ours = Counter(), client.cluster is not None
+    waiting, attempts = list(reversed(todo)), dict.fromkeys(todo, 0)
+    at_work: dict[Any, int] = {}
+    done_by: Counter[str | None] = Counter()
+    ours = client.cluster is not None
     progress = _Progress(len(plan.runs), len(rows), say)
     while waiting or at_work:
-        # No more than one a worker: a worker that dies takes no other runs with it.
+        # No more than one per worker: a worker that dies takes no other runs with it.
         free = _workers(client) - len(at_work)
         for number in [waiting.pop() for _ in range(min(free, len(waiting)))]:
             key = f"workshop-run-{number}-{attempts[number]}-{time.time_ns()}"
@@ -207,24 +240,24 @@ def _work(client, task, plan, output, rows, todo, say):
             row = {"run": number, "status": "failed" if error else "ok", **plan.runs[number - 1]}
             row |= {"attempts": attempts[number], "error": error or ""}
             if result:
-                _put(output / RUNS / f"{number:04}", result.pop("files"))
+                _put(home_of(output, number).path, result.pop("files"))
                 row |= result
             rows[number] = row
             _write_table(output, plan, rows)
             progress.show(row, {name: row[name] for name in plan.varied})
             worker = row.get("worker")
             done_by[worker] += 1
-            if ours and worker and waiting and done_by[worker] % RUNS_A_WORKER == 0:
+            if ours and worker and waiting and done_by[worker] % RUNS_PER_WORKER == 0:
                 client.restart_workers([worker])
 
 
-def _put(home, files):
+def _put(home: Path, files: dict[str, bytes]) -> None:
     from workshop_utils.sweeps import run
 
     run.put(home, files)
 
 
-def _workers(client):
+def _workers(client: Any) -> int:
     """How many workers there are now. Raises WorkshopError if the scheduler is gone."""
     try:
         return len(client.nthreads())
@@ -232,21 +265,21 @@ def _workers(client):
         raise _lost() from error
 
 
-def _wait_for_a_worker(client):
+def _wait_for_a_worker(client: Any) -> None:
     try:
-        client.wait_for_workers(1, timeout=PATIENCE)
+        client.wait_for_workers(1, timeout=WAIT_SECONDS)
     except (OSError, TimeoutError) as error:
         raise WorkshopError(
-            f"The Dask scheduler has had no worker for {PATIENCE} seconds; start one and go on "
+            f"The Dask scheduler has had no worker for {WAIT_SECONDS} seconds; start one and go on "
             "with --resume."
         ) from error
 
 
-def _lost():
+def _lost() -> WorkshopError:
     return WorkshopError("The Dask scheduler was lost; what has ended is kept, --resume goes on.")
 
 
-def _outcome(future):
+def _outcome(future: Any) -> tuple[Row | None, str | None, int]:
     """(result, None, 1), or (None, reason in one line, number of attempts that it took)."""
     from distributed import KilledWorker
 
@@ -261,7 +294,7 @@ def _outcome(future):
     return None, text if isinstance(error, WorkshopError) else f"{type(error).__name__}: {text}", 1
 
 
-def full_path(values):
+def full_path(values: Values) -> Row:
     """One run, called on a worker. Returns the metrics and 'files', 'seconds' and 'worker'."""
     from distributed import get_worker
 
@@ -269,7 +302,8 @@ def full_path(values):
 
     started, worker = time.monotonic(), get_worker()
     workplace = Path(worker.local_directory) / "workplace"
-    with tempfile.TemporaryDirectory(prefix="workshop-", dir=worker.local_directory) as home:
+    with tempfile.TemporaryDirectory(prefix="workshop-", dir=worker.local_directory) as name:
+        home = Path(name)
         metrics = run.run(values, home, workplace)
         files = run.contents(home)
     seconds = round(time.monotonic() - started, 2)
@@ -279,16 +313,14 @@ def full_path(values):
 class _Progress:
     """A line per run, with the time that is left if the others take as long."""
 
-    def __init__(self, total, done, say):
-        self.total, self.done, self.say, self.ends = total, done, say, [time.monotonic()]
+    def __init__(self, total: int, done: int, say: Callable[[str], None]) -> None:
+        self.total, self.done, self.say = total, done, say
+        self._pace = Pace(total, warm_up=3)  # A worker's first run takes longer than the others.
+        self._pace.mark(done)
 
-    def show(self, row, varied):
+    def show(self, row: Row, varied: Mapping[str, Any]) -> None:
         self.done += 1
-        self.ends.append(time.monotonic())
-        # A worker's first run takes longer than the others: leave the start out when possible.
-        ends = self.ends[3:] if len(self.ends) > 6 else self.ends
-        seconds = (ends[-1] - ends[0]) / (len(ends) - 1) * (self.total - self.done)
-        left = f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+        left = time_left(self._pace.mark(self.done) or 0)
         what = " ".join(f"{name} {value}" for name, value in varied.items())
         if row["status"] == "ok":
             what += f": error {row['test_error']:.4f}, flash {row['flash']:,}"

@@ -19,40 +19,45 @@ What is not named keeps the notebooks' own value.
 import itertools
 import math
 import random
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from workshop_utils import convert, data, training
-from workshop_utils.errors import WorkshopError, check_whole_number
+from workshop_utils import convert, data, files, training
+from workshop_utils.errors import WorkshopError, require_int
 from workshop_utils.running import notebooks
+from workshop_utils.sweeps.limits import CONFIRM, MAX_RUNS
 
-CONFIRM = 500  # more runs than that have to be confirmed
-MOST = 100_000  # and more are a mistake
-# Where the parameters come from; the quantization's is an argument of `convert.to_int8`.
-NOTEBOOKS = ("02", "04", "05")
-PER_CHANNEL = "per_channel"
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
+# The parameters that a sweep can vary, and the notebook whose values they have if it does not. The
+# options of `convert.to_int8` come on top.
+PARAMETERS = {
+    "02": ("SEED", "SAMPLES", "NOISE"),
+    "04": ("EPOCHS", "BATCH_SIZE", "NEURONS", "LAYERS"),
+    "05": ("REPRESENTATIVE",),
+}
+
+Values = dict[str, Any]  # of parameters, by name
 
 
 class Plan(NamedTuple):
-    """A sweep. runs: a dict {parameter: value} each, complete. varied: the names that differ."""
+    """A sweep. runs: complete values of all parameters. varied: the names that differ."""
 
-    runs: list
-    varied: list
+    runs: list[Values]
+    varied: list[str]
 
 
-def defaults():
+def defaults() -> Values:
     """The parameters of a run and the values that they have in the notebooks."""
     every = notebooks.notebooks()
-    values = {}
-    for number in NOTEBOOKS:
-        values |= notebooks.parameters(every[number])
-    return values | {PER_CHANNEL: False}
+    values: Values = {}
+    for number, names in PARAMETERS.items():
+        own = notebooks.parameters(every[number])
+        values |= {name: own[name] for name in names}
+    return values | convert.options()
 
 
-def read(path, confirmed=False):
+def read(path: str | Path, confirmed: bool = False) -> Plan:
     """The Plan that a SPEC file describes.
 
     confirmed: whether more than CONFIRM runs are meant. Raises WorkshopError, which names the file,
@@ -61,11 +66,12 @@ def read(path, confirmed=False):
     import yaml
 
     path = Path(path)
+    with files.os_errors_as(f"Cannot read {path}"):
+        written = path.read_bytes()
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise WorkshopError(f"Cannot read {path}: {reason}.") from error
+        content = yaml.safe_load(written.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise WorkshopError(f"Cannot read {path}: it is not text.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
@@ -77,7 +83,7 @@ def read(path, confirmed=False):
         raise WorkshopError(f"{path.name}: {error}") from error
 
 
-def plan(content, confirmed=False):
+def plan(content: Any, confirmed: bool = False) -> Plan:
     """The Plan that the content of a SPEC describes, a dict. Raises WorkshopError like `read`."""
     if not isinstance(content, dict):
         raise WorkshopError("a sweep is described by `mode` and `parameters`; see --help.")
@@ -97,7 +103,7 @@ def plan(content, confirmed=False):
     return Plan(runs, varied)
 
 
-def _known(given, known, kind):
+def _known(given: Iterable[Any], known: Iterable[str], kind: str) -> None:
     for name in given:
         if name not in known:
             close = get_close_matches(str(name).upper(), [one.upper() for one in known], n=1)
@@ -109,7 +115,7 @@ def _known(given, known, kind):
 # ---- Grid and random search
 
 
-def _grid(content, axes, known, confirmed):
+def _grid(content: Values, axes: Values, known: Values, confirmed: bool) -> list[Values]:
     for name in ("runs", "seed"):
         if name in content:
             raise WorkshopError(f"{name} belongs to mode: random; a grid runs every combination.")
@@ -122,13 +128,13 @@ def _grid(content, axes, known, confirmed):
     return [known | dict(zip(values, combination, strict=True)) for combination in every]
 
 
-def _random(content, axes, known, confirmed):
-    check_whole_number("runs", content.get("runs"), 1, MOST)
+def _random(content: Values, axes: Values, known: Values, confirmed: bool) -> list[Values]:
+    require_int("runs", content.get("runs"), 1, MAX_RUNS)
     _check_number(content["runs"], confirmed)
     data.check_seed(content.get("seed", 1))
     rng = random.Random(content.get("seed", 1))
     draws = {name: _drawn(known, name, entry) for name, entry in axes.items()}
-    runs = {}
+    runs: dict[tuple[Any, ...], Values] = {}
     for _ in range(20 * content["runs"]):
         drawn = {name: draw(rng) for name, draw in draws.items()}
         runs.setdefault(tuple(drawn.values()), known | drawn)
@@ -140,9 +146,10 @@ def _random(content, axes, known, confirmed):
     )
 
 
-def _check_number(count, confirmed):
-    if count > MOST:
-        raise WorkshopError(f"these are {count:,} runs, more than the {MOST:,} that are possible.")
+def _check_number(count: int, confirmed: bool) -> None:
+    if count > MAX_RUNS:
+        possible = f"more than the {MAX_RUNS:,} that are possible"
+        raise WorkshopError(f"these are {count:,} runs, {possible}.")
     if count > CONFIRM and not confirmed:
         raise WorkshopError(f"these are {count:,} runs, more than {CONFIRM}; say --yes to do them.")
 
@@ -150,7 +157,7 @@ def _check_number(count, confirmed):
 # ---- The values of one parameter
 
 
-def _listed(known, name, entry):
+def _listed(known: Values, name: str, entry: Any) -> list[Any]:
     """The values of a grid: a sequence without repetition."""
     if isinstance(entry, dict):
         low, high, step = _range(known, name, entry, "step")
@@ -158,13 +165,13 @@ def _listed(known, name, entry):
             raise WorkshopError(f"{name} needs a step between min and max, in a grid.")
         step = step or 1
         count = math.floor((high - low) / step + 1e-9) + 1
-        if count > MOST:
-            raise WorkshopError(f"{name} has {count:,} values, more than {MOST:,}.")
+        if count > MAX_RUNS:
+            raise WorkshopError(f"{name} has {count:,} values, more than {MAX_RUNS:,}.")
         return [_rounded(low + number * step) for number in range(count)]
     return _choices(known, name, entry)
 
 
-def _drawn(known, name, entry):
+def _drawn(known: Values, name: str, entry: Any) -> Callable[[random.Random], Any]:
     """A function that draws one value with a random.Random."""
     if not isinstance(entry, dict):
         choices = _choices(known, name, entry)
@@ -180,7 +187,7 @@ def _drawn(known, name, entry):
     if scale == "log":
         top = math.log(high + 1 if whole else high)
 
-        def draw(rng):
+        def draw(rng: random.Random) -> Any:
             value = math.exp(rng.uniform(math.log(low), top))
             return min(int(value), high) if whole else min(max(_rounded(value), low), high)
 
@@ -190,7 +197,7 @@ def _drawn(known, name, entry):
     return lambda rng: min(max(_rounded(rng.uniform(low, high)), low), high)
 
 
-def _choices(known, name, entry):
+def _choices(known: Values, name: str, entry: Any) -> list[Any]:
     values = [
         _typed(name, one, known[name]) for one in (entry if isinstance(entry, list) else [entry])
     ]
@@ -202,7 +209,7 @@ def _choices(known, name, entry):
     return values
 
 
-def _range(known, name, entry, extra):
+def _range(known: Values, name: str, entry: Values, extra: str) -> tuple[Any, Any, Any]:
     """min, max and the one extra of a range, checked; None where it is not given."""
     if isinstance(known[name], bool):
         raise WorkshopError(f"{name} is true or false, so give it a list, not a range.")
@@ -222,25 +229,17 @@ def _range(known, name, entry, extra):
     return low, high, more
 
 
-def _typed(name, value, default):
-    """The value in the type of the default, or WorkshopError."""
-    wanted = type(default)
-    if wanted is float and isinstance(value, str):  # YAML takes 1e-3 for text
-        with suppress(ValueError):
-            value = float(value)
-    if wanted is float and type(value) is int:
-        value = float(value)
-    if type(value) is not wanted:
-        raise WorkshopError(f"{name} must be {_KINDS[wanted]}, not {value!r}.")
-    return value
+def _typed(name: str, value: Any, default: Any) -> Any:
+    """The value in the type of the default. YAML takes 1e-3 for text, which is read as a number."""
+    return notebooks.typed(name, value, default, bools="true or false")
 
 
-def _rounded(value):
+def _rounded(value: Any) -> Any:
     """Six significant digits: 0.1 + 2 * 0.1 is 0.3, and a drawn value is one to write down."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _check_value(known, name, value):
+def _check_value(known: Values, name: str, value: Any) -> None:
     """Raise WorkshopError, as the notebooks would, if this value of a parameter cannot work."""
     values = known | {name: value}
     data.check_parameters(values["SAMPLES"], values["NOISE"], values["SEED"])

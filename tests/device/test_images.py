@@ -1,23 +1,16 @@
-"""The table of boards, and the files for their drives, read back by readers that are not ours."""
+"""Files for the drives of boards, read back by others' readers; and images that do not fit."""
 
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import bincopy
 import elf_factory
 import numpy as np
 import pytest
-import tflite_factory
-from click.testing import CliRunner
-from elftools.elf.elffile import ELFFile
-from test_firmware import use_home
 from uf2utils.file import UF2File
 
-from workshop_utils import firmware, paths
-from workshop_utils.cli import main
 from workshop_utils.device import boards, images
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
@@ -46,44 +39,6 @@ def program(board, size=700, stack=None, reset=None):
     stage = code[: board.boot_bytes - 4] if board.boot_bytes else b""
     crc = images.crc32(stage).to_bytes(4, "little") if stage else b""
     return stage + crc + vectors + code
-
-
-# ---- The table
-
-
-def test_names_and_memories_are_plausible():
-    assert {"microbit-v1", "microbit-v2", "pico", "nucleo-l476rg"} <= set(boards.REAL)
-    for board in REAL:
-        assert board.suffix in (".hex", ".uf2", ".bin") and board.ports and board.bring_up
-        assert board.flash.size % 4096 == 0 and board.ram.start == 0x20000000
-        assert not board.flash.holds(board.ram.start)
-
-
-def test_no_code_belongs_to_two_boards():
-    codes = [code for board in REAL for code in board.codes]
-    assert len(set(codes)) == len(codes)
-
-
-@pytest.mark.parametrize("name", ["pico", "nucleo-l476rg"])
-def test_the_clock_is_the_firmwares(name):
-    board = boards.BOARDS[name]
-    source = (board.folder / "board.cc").read_text(encoding="utf-8")
-    said = re.search(r"kClockHz = (\d+);", source)[1]
-    assert int(said) == board.clock
-
-
-def test_memory():
-    memory = boards.Memory(0x100, 0x10)
-    assert memory.end == 0x110
-    assert memory.holds(0x100) and memory.holds(0x100, 0x10) and memory.holds(0x10F)
-    assert not (memory.holds(0x100, 0x11) or memory.holds(0x110) or memory.holds(0xFF))
-
-
-def test_unknown_boards_and_boards_without_a_drive():
-    with pytest.raises(WorkshopError, match=r"^There is no board 'toaster'; choose one of emu"):
-        boards.find("toaster")
-    with pytest.raises(WorkshopError, match=r"^The board host has no drive.* microbit-v1, "):
-        boards.find_real("host")
 
 
 # ---- The formats
@@ -228,105 +183,3 @@ def test_a_boot_stage_with_a_wrong_checksum(image):
     )
     short = images.problems(image([(0x10000000, bytes(content[:200]))]), PICO)
     assert short == ["It is shorter than the boot stage of 256 bytes.", "It has no vector table."]
-
-
-# ---- Through a build
-
-
-@pytest.mark.parametrize("board", REAL, ids=lambda board: board.name)
-def test_the_real_firmwares_files_hold_its_images(shared_home, monkeypatch, board):
-    use_home(monkeypatch, shared_home)
-    made = firmware.build(board.name)
-    for name in firmware.PROGRAMS:
-        file = made.file(name)
-        if board.suffix == ".hex":
-            read = bincopy.BinFile()
-            read.add_ihex(file.read_text(encoding="ascii"))
-            start, content = read.minimum_address, bytes(read.as_binary())
-        elif board.suffix == ".uf2":
-            blocks = list(UF2File(str(file)))
-            start = blocks[0].header.address
-            content = b"".join(bytes(block.payload[:256]) for block in blocks)
-        else:
-            start, content = board.flash.start, file.read_bytes()
-        # Against the ELF as pyelftools reads it.
-        with getattr(made, name).open("rb") as elf:
-            parts = [
-                (part["p_paddr"], part.data()) for part in ELFFile(elf).iter_segments("PT_LOAD")
-            ]
-        assert start == board.flash.start
-        for address, part in parts:
-            assert content[address - start :][: len(part)] == part
-        last = max(address + len(part) for address, part in parts if part) - start
-        assert len(content) - last in range(256 if board.suffix == ".uf2" else 1)
-
-
-@pytest.fixture(scope="module")
-def shared_home(home_with_cache):
-    return home_with_cache()
-
-
-@pytest.fixture
-def toy(shared_home, monkeypatch):
-    """A board with a drive whose firmware is the emulated board's."""
-    use_home(monkeypatch, shared_home)
-    microbit = boards.BOARDS["microbit-v2"]
-    emulated = boards.BOARDS["emulator"]
-    memory = {"flash": emulated.flash, "ram": emulated.ram}
-    board = replace(microbit, name="toy", title="toy", folder=emulated.folder, **memory)
-    monkeypatch.setitem(boards.BOARDS, "toy", board)
-    monkeypatch.setattr(boards, "REAL", (*boards.REAL, "toy"))
-    return board
-
-
-def test_a_build_leaves_the_file_to_copy(toy):
-    made = firmware.build("toy")
-    for name in ("wave", "sweep"):
-        file = made.file(name)
-        assert file.parent == paths.FIRMWARE_IMAGES_DIR and file.suffix == ".hex"
-        read = bincopy.BinFile()
-        read.add_ihex(file.read_text(encoding="ascii"))
-        start, content = images.flat(Elf(getattr(made, name)))
-        assert (read.minimum_address, bytes(read.as_binary())) == (start, content)
-        assert len(content) > 5000
-    assert not list(paths.FIRMWARE_IMAGES_DIR.glob(".*"))
-
-
-def test_a_build_for_a_board_says_what_to_copy(toy, monkeypatch):
-    made = firmware.build("toy")
-    monkeypatch.setattr(firmware, "build", lambda **choices: made)
-    result = CliRunner().invoke(main, ["firmware", "build"])
-    assert result.exit_code == 0, result.stderr
-    assert "The file to copy is firmware/images/toy-compact-zig-wave.hex" in result.stdout
-
-
-def test_an_image_that_does_not_fit_keeps_the_former_files(toy, monkeypatch):
-    former = firmware.build("toy").file().read_bytes()
-    small = replace(toy, ram=boards.Memory(0x20000000, 4096))
-    monkeypatch.setitem(boards.BOARDS, "toy", small)
-    with pytest.raises(WorkshopError, match=r"wave\.elf: The vector table puts the stack at 0x204"):
-        firmware.build("toy", inferences_per_cycle=7)
-    assert (
-        firmware.Image(
-            *(
-                paths.FIRMWARE_IMAGES_DIR / f"toy-compact-zig-{name}.elf"
-                for name in ("wave", "sweep")
-            ),
-            "toy",
-            "compact",
-            "zig",
-        )
-        .file()
-        .read_bytes()
-        == former
-    )
-
-
-def test_a_model_that_does_not_suit_is_refused_before_anything_is_compiled(toy, tmp_path):
-    wide = tmp_path / "wide.tflite"
-    wide.write_bytes(tflite_factory.quantized(tflite_factory.sine_layers((2, 4, 1))))
-    log = paths.FIRMWARE_BUILD_DIR / "toy-compact-zig" / "build.log"
-    before = log.read_bytes() if log.exists() else None
-    with pytest.raises(WorkshopError, match=r"input has 2 values"):
-        firmware.build("toy", model=wide)
-    assert (log.read_bytes() if log.exists() else None) == before

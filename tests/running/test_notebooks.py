@@ -1,0 +1,114 @@
+"""The course's notebooks as files, and the types of their parameters."""
+
+import re
+
+import pytest
+from notebook_factory import write_notebook
+
+from workshop_utils.errors import WorkshopError
+from workshop_utils.running import notebooks
+
+
+def test_the_notebooks_of_the_course():
+    numbers = list(notebooks.notebooks())
+    assert len(numbers) >= 6 and numbers == [f"{i + 1:02}" for i in range(len(numbers))]
+
+
+@pytest.mark.parametrize(
+    ("first", "only", "left_out"),
+    [(None, None, 0), ("1", None, 0), ("04", None, 3), (None, "5", None), (None, "05", None)],
+)
+def test_select(first, only, left_out):
+    every = list(notebooks.notebooks().values())
+    expected = [every[4]] if only else every[left_out:]
+    assert notebooks.select(first, only) == expected
+
+
+def test_select_a_range():
+    assert [path.name[:2] for path in notebooks.select("2", last="04")] == ["02", "03", "04"]
+    with pytest.raises(WorkshopError, match="notebook 05 comes after 04"):
+        notebooks.select("5", last="4")
+
+
+@pytest.mark.parametrize("number", ["00", "99", "x", ""])
+@pytest.mark.parametrize("which", ["first", "only", "last"])
+def test_select_what_does_not_exist(which, number):
+    with pytest.raises(WorkshopError, match=r"There is no notebook .*; choose one of 01, 02"):
+        notebooks.select(**{which: number})
+
+
+def test_parameters_are_literals_with_the_courses_values():
+    parameters = {
+        number: notebooks.parameters(path) for number, path in notebooks.notebooks().items()
+    }
+    assert parameters["02"] == {"SEED": 1, "SAMPLES": 1000, "NOISE": 0.1}
+    assert parameters["03"] == {"SEED": 1, "EPOCHS": 500, "BATCH_SIZE": 64}
+    assert parameters["04"] == parameters["03"] | {"NEURONS": 16, "LAYERS": 2}
+    assert all(parameters.values()), "A notebook has no parameters."
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"SEED": "7"}, {"SEED": 7}),
+        ({"RATE": "2"}, {"RATE": 2.0}),
+        ({"RATE": "1e-3"}, {"RATE": 0.001}),
+        ({"LOUD": "True"}, {"LOUD": True}),
+        ({"NAME": "3"}, {"NAME": "3"}),
+    ],
+)
+def test_parameter_values(small_course, given, expected):
+    values = notebooks.check_parameters(given, notebooks.select())
+    assert values == expected
+    assert all(type(values[name]) is type(value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"SEEDS": "1"},
+            "There is no parameter SEEDS; these notebooks have: LOUD, NAME, RATE, SEED",
+        ),
+        ({"SEED": "1.5"}, "SEED must be a whole number, not '1.5'"),
+        ({"SEED": "one"}, "SEED must be a whole number"),
+        ({"SEED": "True"}, "SEED must be a whole number"),
+        ({"RATE": "fast"}, "RATE must be a number"),
+        ({"LOUD": "1"}, "LOUD must be True or False"),
+        ({"SEED": "__import__('os')"}, "SEED must be a whole number"),
+    ],
+)
+def test_bad_parameters(small_course, given, words):
+    with pytest.raises(WorkshopError, match=re.escape(words)):
+        notebooks.check_parameters(given, notebooks.select())
+
+
+@pytest.mark.parametrize(
+    ("value", "default", "bools", "words"),
+    [
+        ("one", 1, None, "X must be a whole number, not 'one'"),
+        (1.5, 1, None, "X must be a whole number, not 1.5"),
+        (True, 1, None, "X must be a whole number, not True"),
+        (True, 0.5, None, "X must be a number, not True"),
+        (1, False, None, "X must be True or False, not 1"),
+        (1, False, "yes or no", "X must be yes or no, not 1"),
+        (1, "text", None, "X must be str, not 1"),
+        (None, 1, None, "X must be a whole number, not None"),
+    ],
+)
+def test_values_of_another_type(value, default, bools, words):
+    with pytest.raises(WorkshopError, match=f"^{words}\\.$"):
+        notebooks.typed("X", value, default, *([bools] if bools else []))
+
+
+def test_a_text_is_a_literal_and_an_integer_is_a_number():
+    for given, default, value in (("1e-3", 0.1, 0.001), (2, 0.1, 2.0), ("7", 1, 7), ("7", "", "7")):
+        found = notebooks.typed("X", given, default)
+        assert found == value and type(found) is type(default)
+
+
+def test_tagged_cells(tmp_path):
+    path = write_notebook(tmp_path / "x.ipynb", ("a = 1\nb = 2", "one"), "c = 3", ("d = 4", "one"))
+    assert notebooks.tagged_source(path, "one") == ["a = 1\nb = 2", "d = 4"]
+    assert notebooks.tagged_source(path, "other") == []
+    assert notebooks.parameters(path) == {}

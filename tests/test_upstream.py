@@ -1,0 +1,154 @@
+"""Work-arounds for other people's packages: each is needed still, and each works still.
+
+A test that fails here says that a package has changed. Where the first assertion of a test fails,
+the work-around may go.
+"""
+
+import pkgutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from workshop_utils import upstream
+from workshop_utils.device import tflite
+from workshop_utils.errors import WorkshopError
+
+
+def modules_after(code):
+    """What Python has imported after some code, a set of names."""
+    code += "\nimport sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return set(done.stdout.split())
+
+
+def test_litert_has_no_public_schema():
+    import ai_edge_litert
+
+    modules = [module.name for module in pkgutil.iter_modules(ai_edge_litert.__path__)]
+    assert [name for name in modules if "schema" in name] == ["schema_py_generated"]
+    assert upstream.tflite_schema().TensorType.INT8 == 9
+
+
+def test_a_missing_litert_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    upstream.tflite_schema.cache_clear()
+    with pytest.raises(WorkshopError, match=r"package ai-edge-litert, which is missing; run \./in"):
+        upstream.tflite_schema()
+
+
+def test_the_schemas_own_code_forgets_to_align_buffers():
+    import flatbuffers
+
+    schema = upstream.tflite_schema()
+    model = schema.ModelT(version=3)
+    data = [bytes(range(1, size)) for size in (9, 20, 31, 42)]
+    model.buffers = [schema.BufferT(data=content) for content in data]
+    tensors = [schema.TensorT(type=9, buffer=number) for number in range(len(data))]
+    model.subgraphs = [schema.SubGraphT(tensors=tensors)]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), tflite.MARK)
+    offsets = {}
+    for name, content in (
+        ("its own", bytes(builder.Output())),
+        ("ours", upstream.pack_tflite(model)),
+    ):
+        parsed = tflite.parse(content).tensors
+        assert [bytes(tensor.data) for tensor in parsed] == data
+        offsets[name] = {tensor.offset % 16 for tensor in parsed}
+    assert offsets["its own"] != {0}
+    assert offsets["ours"] == {0}
+
+
+def test_the_converter_takes_a_scale_per_neuron_unless_it_is_told_by_a_private_name():
+    import keras
+    import tensorflow as tf
+
+    from workshop_utils import convert
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(5), keras.layers.Dense(1)])
+
+    def weight_scales(choose):
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = convert.representative_dataset(np.linspace(-1, 1, 20))
+        choose(converter)
+        (weights,) = (
+            tensor
+            for tensor in tflite.parse(convert.run(converter)).tensors
+            if tensor.shape == (5, 1) and tensor.data is not None
+        )
+        return len(weights.scales)
+
+    assert weight_scales(lambda converter: None) == 5
+    public = [name for name in dir(tf.lite.TFLiteConverter) if not name.startswith("_")]
+    assert not [name for name in public if "channel" in name]
+    assert weight_scales(lambda c: upstream.quantize_dense_layers(c, per_channel=False)) == 1
+    assert weight_scales(lambda c: upstream.quantize_dense_layers(c, per_channel=True)) == 5
+
+
+def test_jsonschema_compiles_a_grammar_that_nobody_here_needs():
+    assert "rfc3987_syntax" in modules_after("import jsonschema")
+    ours = modules_after("from workshop_utils import upstream; upstream.import_nbformat()")
+    assert "rfc3987_syntax" not in ours and {"jsonschema", "nbformat"} <= ours
+
+
+def test_a_grammar_that_is_there_already_stays():
+    code = "import rfc3987_syntax\nfrom workshop_utils import upstream as u\nu.import_jsonschema()"
+    assert "rfc3987_syntax" in modules_after(code)
+
+
+def test_papermill_leaves_its_clients_open(tmp_path):
+    papermill = pytest.importorskip("papermill")
+    nbformat = upstream.import_nbformat()
+    from jupyter_core.utils import run_sync
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print(6 * 7)")])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "3", "language": "python"}
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    manager, clients = upstream.kernel_manager("python3")
+    run_sync(manager.start_kernel)(stderr=subprocess.DEVNULL)
+    try:
+        papermill.execute_notebook(
+            str(tmp_path / "a.ipynb"), str(tmp_path / "b.ipynb"), km=manager, progress_bar=False
+        )
+        assert [client.channels_running for client in clients] == [True]
+    finally:
+        for client in clients:
+            client.stop_channels()
+        run_sync(manager.shutdown_kernel)(now=True)
+    assert "42" in (tmp_path / "b.ipynb").read_text()
+
+
+def test_a_kernel_executes_code_before_anybody_asks(tmp_path):
+    from jupyter_client.manager import KernelManager
+
+    trace = tmp_path / "trace"
+    code = f"import pathlib; left = 'a name'; pathlib.Path({str(trace)!r}).write_text('done')"
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(
+        extra_arguments=[upstream.kernel_argument_to_execute(code)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    client = manager.blocking_client()
+    try:
+        deadline = time.monotonic() + 60
+        while not trace.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert trace.exists()
+        client.start_channels()
+        client.wait_for_ready(timeout=60)
+        printed = []
+        client.execute_interactive(
+            "print('left' in globals(), 'pathlib' in globals())",
+            timeout=60,
+            output_hook=lambda message: printed.append(message["content"].get("text", "")),
+        )
+        assert "".join(printed).split() == ["False", "False"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -1,0 +1,127 @@
+"""What the course works around in other people's packages, each with the version it is for.
+
+These are places that a package's documentation does not promise, and so they may change with any
+release. tests/test_upstream.py has a test for each: it fails when the work-around is no longer
+needed, or no longer works. Nothing is imported here before it is asked for.
+"""
+
+import functools
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+from workshop_utils.errors import WorkshopError
+
+
+@functools.cache
+def tflite_schema() -> ModuleType:
+    """The classes that flatc made of TensorFlow Lite's schema: ai_edge_litert 2.3.0.
+
+    The package keeps them for its own tools. They trust what they read: see device.tflite.
+    Raises WorkshopError if the package is missing.
+    """
+    try:
+        from ai_edge_litert import schema_py_generated
+    except ImportError as error:
+        raise WorkshopError(
+            "Reading a model takes the Python package ai-edge-litert, which is missing; run "
+            "./install.sh."
+        ) from error
+    schema: ModuleType = schema_py_generated
+    return schema
+
+
+def pack_tflite(model: Any) -> bytes:
+    """The flatbuffer of a ModelT of the schema, with its buffers aligned: ai_edge_litert 2.3.0.
+
+    The classes' own Pack() forgets that the schema aligns buffers to 16 bytes, so that weights and
+    biases could lie at places from which a runtime cannot read them.
+    """
+    import flatbuffers
+
+    schema = tflite_schema()
+
+    class Buffer(schema.BufferT):  # type: ignore[misc, name-defined]
+        def Pack(self, builder: Any) -> Any:
+            data = None
+            if self.data is not None:
+                builder.StartVector(1, len(self.data), 16)
+                builder.head -= len(self.data)
+                builder.Bytes[builder.head : builder.head + len(self.data)] = bytes(self.data)
+                data = builder.EndVector()
+            schema.BufferStart(builder)
+            if data is not None:
+                schema.BufferAddData(builder, data)
+            schema.BufferAddOffset(builder, self.offset)
+            schema.BufferAddSize(builder, self.size)
+            return schema.BufferEnd(builder)
+
+    given = model.buffers
+    model.buffers = [Buffer(one.data, one.offset, one.size) for one in given or []]
+    builder = flatbuffers.Builder(4096)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    model.buffers = given
+    return bytes(builder.Output())
+
+
+def quantize_dense_layers(converter: Any, per_channel: bool) -> None:
+    """Choose how a tf.lite.TFLiteConverter quantizes Dense layers: tensorflow 2.21.0.
+
+    per_channel: one weight scale per neuron instead of one per layer. There is no public option.
+    """
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_channel
+
+
+def import_jsonschema() -> ModuleType:
+    """Import jsonschema without the grammar of rfc3987_syntax: jsonschema 4.26.0.
+
+    It imports that package for one format, addresses with letters of all the world, and the grammar
+    takes two seconds to compile. None of the course's schemas, and none of nbformat's, has the
+    format. papermill, nbconvert and nbformat import jsonschema: ask here before they do.
+    """
+    unwanted = "rfc3987_syntax"
+    if "jsonschema" not in sys.modules and unwanted not in sys.modules:
+        # For the time being an import of it fails, which jsonschema expects.
+        sys.modules[unwanted] = None  # type: ignore[assignment]
+        try:
+            importlib.import_module("jsonschema")
+        finally:
+            del sys.modules[unwanted]
+    return importlib.import_module("jsonschema")
+
+
+def import_nbformat() -> ModuleType:
+    """Import nbformat, as papermill and nbconvert are about to, in a tenth of the time."""
+    import_jsonschema()
+    return importlib.import_module("nbformat")
+
+
+def kernel_manager(name: str) -> tuple[Any, list[Any]]:
+    """A kernel manager for papermill, and a list of the clients it has given: papermill 2.7.0.
+
+    papermill leaves its clients open if the kernel is not its own: whoever ends the kernel stops
+    the channels of those in the list. The manager is asynchronous: with a synchronous one papermill
+    would never notice that the kernel died.
+    """
+    from jupyter_client.manager import AsyncKernelManager
+
+    clients = []
+
+    class Manager(AsyncKernelManager):
+        """Remembers its clients."""
+
+        def client(self, **options: Any) -> Any:
+            clients.append(super().client(**options))
+            return clients[-1]
+
+    return Manager(kernel_name=name), clients
+
+
+def kernel_argument_to_execute(code: str) -> str:
+    """The argument of a kernel that makes it execute code before anybody asks: ipykernel 7.4.0.
+
+    The code runs in a namespace of its own, so that it leaves no names behind. IPython means the
+    option for configuration files; a client that sent the code would have to wait for the kernel.
+    """
+    return f"--IPKernelApp.exec_lines=exec({code!r}, {{}})"
