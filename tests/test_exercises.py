@@ -11,7 +11,16 @@ DATASET = data.split(*data.make(1000, 0.1, seed=1))
 X, Y = DATASET.x_test, DATASET.y_test
 LOSS = [1.0, 0.5, 0.3, 0.2, 0.105, 0.102, 0.1, 0.15, 0.104]  # 5 is right
 SCALE = 0.0244
-NONSENSE = ["many", [], [1, 2, 3], np.nan, object(), {}, [[1], [2, 3]], True]
+
+
+class Stubborn:
+    """Something that NumPy cannot make an array of."""
+
+    def __array__(self, *arguments, **named):
+        raise RuntimeError("no")
+
+
+NONSENSE = ["many", [], [1, 2, 3], np.nan, object(), {}, [[1], [2, 3]], True, Stubborn(), [10**400]]
 
 
 def errors(cut, x=X):
@@ -28,6 +37,8 @@ CASES = [
         (TABLE, NOT_YET, "larger error"),
         (TABLE[TABLE["sine_error"] < 0.001], NOT_YET, "other rows"),
         (TABLE["sine_error"], NOT_YET, "at_course_noise[condition]"),
+        (TABLE.set_axis([7, 8, 9]), NOT_YET, "rows of at_course_noise"),
+        (TABLE.assign(sine_error="low"), NOT_YET, "larger error"),
         (8, NOT_YET, "rows of at_course_noise"),
     ]),
     (exercises.perfect_prediction, (X, Y), [
@@ -45,7 +56,11 @@ CASES = [
         (2 * np.pi * (np.arange(8) + 0.5) / 8, RIGHT, "no neuron is dead"),
         (np.linspace(0.1, 6.1, 8), RIGHT, ""),
         ([0.5, 1, 2, 3, 4, 5, 5.5, 6], RIGHT, ""),
+        ([1.4, 2.8, 4.2, 5.0, 5.2, 5.4, 5.6, 5.8], RIGHT, ""),  # gaps of less than a quarter
+        ([1.7, 2.8, 4.2, 5.0, 5.2, 5.4, 5.6, 5.8], NOT_YET, "quarter of the range"),
         (np.linspace(0, 6, 8), NOT_YET, "1 of your places"),
+        (np.linspace(DATASET.x_train.min(), 6, 8), NOT_YET, "1 of your places"),
+        (np.linspace(1, DATASET.x_train.max(), 8), NOT_YET, "1 of your places"),
         (np.linspace(0, 360, 8), NOT_YET, "beyond an edge"),
         (np.full(8, 3.0), NOT_YET, "quarter of the range"),
         (np.linspace(0.1, 3, 8), NOT_YET, "quarter of the range"),
@@ -55,6 +70,18 @@ CASES = [
         (None, YOUR_TURN, "None"),
         (5, RIGHT, "epoch 5 of 9"),
         (np.int64(5), RIGHT, ""),
+        (5.0, RIGHT, "epoch 5 of 9"),
+        (np.float32(5), RIGHT, "epoch 5 of 9"),
+        (np.array(5), RIGHT, "epoch 5 of 9"),
+        (np.array(5.0), RIGHT, "epoch 5 of 9"),
+        (2.0, NOT_YET, "at epoch 2 the loss"),
+        (5.5, NOT_YET, "no whole number"),
+        (True, NOT_YET, "one number"),
+        ("5", NOT_YET, "one number"),
+        ([5], NOT_YET, "one number"),
+        (5 + 0j, NOT_YET, "one number"),
+        (np.inf, NOT_YET, "one number"),
+        (10**400, NOT_YET, "one number"),
         (4, NOT_YET, "counts from 0"),
         (7, NOT_YET, "the best epoch"),
         (6, NOT_YET, "an earlier one"),
@@ -62,6 +89,7 @@ CASES = [
         (8, NOT_YET, "50% above"),
         (0.105, NOT_YET, "a loss"),
         (0, NOT_YET, "epochs 1 to 9"),
+        (9, NOT_YET, "an earlier one is"),
         (10, NOT_YET, "epochs 1 to 9"),
     ]),
     (exercises.cut_off, (X, SCALE), [
@@ -75,6 +103,11 @@ CASES = [
     (exercises.network_bytes, (), [
         (None, YOUR_TURN, "None"),
         (420, RIGHT, "describes"),
+        (420.0, RIGHT, "describes"),
+        (np.array(420), RIGHT, "describes"),
+        (288.0, NOT_YET, "biases are missing"),
+        (419, NOT_YET, "too few"),
+        (421, NOT_YET, "too many"),
         (288, NOT_YET, "biases are missing"),
         (132, NOT_YET, "weights are missing"),
         (33, NOT_YET, "counted"),
@@ -88,6 +121,8 @@ CASES = [
         (None, YOUR_TURN, "None"),
         (0.0244 / 0.0081, RIGHT, "scale of the input"),
         (0.0081 / 0.0244, NOT_YET, "round"),
+        (np.float32(0.0244 / 0.0081), RIGHT, "scale of the input"),
+        (np.array(0.0244 / 0.0081), RIGHT, "scale of the input"),
         (3, NOT_YET, "exactly"),
         (7, NOT_YET, "largest y"),
     ]),
@@ -101,6 +136,21 @@ CASES = [
 def test_a_check(check, arguments, answer, verdict, words):
     said = check(answer, *arguments)
     assert said.startswith(verdict) and words in said
+
+
+@pytest.mark.parametrize(
+    ("losses", "first"),
+    [
+        ([3.0, 1.3, 1.15, 1.05, 1.0], 4),  # ten percent and not twenty
+        ([3.0, 1.11, 1.1, 1.0], 3),  # ten percent are near enough
+        ([3.0, 1.02, 1.0], 2),
+        ([1.0, 2.0], 1),
+    ],
+)
+def test_ten_percent_above_the_best_loss(losses, first):
+    for epoch in range(1, len(losses) + 1):
+        said = exercises.first_good_epoch(epoch, losses)
+        assert said.startswith(RIGHT) == (epoch == first), (epoch, said)
 
 
 @pytest.mark.parametrize(("check", "arguments"), [case[:2] for case in CASES])

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from workshop_utils import machine, paths
 from workshop_utils.errors import WorkshopError
+from workshop_utils.terminal import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,6 +149,7 @@ def text(check: Mapping[str, Any], paint: Callable[[str], str] = str) -> str:
 
     paint: called with a mark, padded to four characters, and returns it, coloured or not.
     """
+    check = printable(check)
     width = max(len(name) for name, *_ in _CHECKS)
     line = f"{paint(f'{mark(check):<4}')}  {check['name']:<{width}}  {check['found']}"
     if check["advice"] and not check["ok"]:

@@ -5,14 +5,18 @@ RIGHT, NOT_YET or YOUR_TURN (while the stub is untouched). None of them raises, 
 Introduced in notebook 02.
 """
 
-from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RIGHT, NOT_YET, YOUR_TURN = "Right: ", "Not yet: ", "Your turn: "
 
 
-def perfect_prediction(answer, x_test, y_test):
+def perfect_prediction(answer: Any, x_test: np.ndarray, y_test: np.ndarray) -> str:
     """Notebook 02: is `answer` what a perfect model predicts for x_test? None is the stub."""
     if answer is None:
         return YOUR_TURN + "replace None by what a perfect model would predict for each x_test."
@@ -34,7 +38,7 @@ def perfect_prediction(answer, x_test, y_test):
     return NOT_YET + "the wave behind the dots is another one. How was y made in section 1?"
 
 
-def places_of_kinks(answer, x_train):
+def places_of_kinks(answer: Any, x_train: np.ndarray) -> str:
     """Notebook 03: are these eight places inside the data, and spread? Zeros are the stub."""
     answer = _numbers(answer)
     if answer is None or answer.shape != (8,):
@@ -57,14 +61,15 @@ def places_of_kinks(answer, x_train):
     return RIGHT + "no neuron is dead before training. Now train, and compare the test losses."
 
 
-def first_good_epoch(answer, val_loss):
+def first_good_epoch(answer: Any, val_loss: ArrayLike) -> str:
     """Notebook 04: is it the first epoch within ten percent of the best loss? None is the stub."""
     if answer is None:
         return YOUR_TURN + "replace None by the number of an epoch."
-    if isinstance(answer, bool) or not isinstance(answer, Real):
+    answer = _number(answer)
+    if answer is None:
         return NOT_YET + "one number is asked for, the number of an epoch."
     val_loss = np.asarray(val_loss)
-    if not isinstance(answer, Integral):
+    if not isinstance(answer, int):
         return NOT_YET + "that is no whole number. Is it a loss? The question is when, not how low."
     close = val_loss <= 1.1 * val_loss.min()
     wanted = int(np.argmax(close)) + 1
@@ -76,13 +81,13 @@ def first_good_epoch(answer, val_loss):
         return NOT_YET + f"training had the epochs 1 to {val_loss.size}."
     if answer == int(np.argmin(val_loss)) + 1:
         return NOT_YET + "that is the best epoch of all. Ten percent more loss is allowed."
-    if answer < wanted or not close[int(answer) - 1]:
-        above = val_loss[int(answer) - 1] / val_loss.min() - 1
+    if not close[answer - 1]:
+        above = val_loss[answer - 1] / val_loss.min() - 1
         return NOT_YET + f"at epoch {answer} the loss is still {above:.0%} above the best one."
     return NOT_YET + f"epoch {answer} is good enough, but an earlier one is, too."
 
 
-def cut_off(errors, x_test, scale):
+def cut_off(errors: Any, x_test: np.ndarray, scale: float) -> str:
     """Notebook 05: are these the errors, in steps, of cutting off? Those of rounding: the stub."""
     errors = _numbers(errors)
     if errors is None or errors.shape != x_test.shape:
@@ -103,12 +108,13 @@ def cut_off(errors, x_test, scale):
     return NOT_YET + "these errors come from something else. Give errors_in_steps one function."
 
 
-def network_bytes(answer):
+def network_bytes(answer: Any) -> str:
     """Notebook 06: the bytes of weights (int8) and biases (int32). None is the stub."""
     weights, biases = 16 + 16 * 16 + 16, 16 + 16 + 1
     if answer is None:
         return YOUR_TURN + "replace None by a number of bytes."
-    if isinstance(answer, bool) or not isinstance(answer, Real):
+    answer = _number(answer)
+    if answer is None:
         return NOT_YET + "one number is asked for."
     if answer == weights + 4 * biases:
         return RIGHT + "the rest of the file describes the network: tensors, shapes, names, scales."
@@ -125,11 +131,12 @@ def network_bytes(answer):
     return NOT_YET + hints.get(answer, general)
 
 
-def factor_of_mistake(answer, input_scale, output_scale):
+def factor_of_mistake(answer: Any, input_scale: float, output_scale: float) -> str:
     """Notebook 07: the factor by which the wave is too large. None is the stub."""
     if answer is None:
         return YOUR_TURN + "replace None by a formula of two numbers that the model holds."
-    if isinstance(answer, bool) or not isinstance(answer, Real):
+    answer = _number(answer)
+    if answer is None:
         return NOT_YET + "one number is asked for."
     wanted = input_scale / output_scale
     if np.isclose(answer, wanted, rtol=1e-5):
@@ -143,35 +150,52 @@ def factor_of_mistake(answer, input_scale, output_scale):
     return NOT_YET + "compare the largest y of the board with the largest y of the sine."
 
 
-def good_enough(answer, configurations):
+def good_enough(answer: Any, configurations: "pd.DataFrame") -> str:
     """Notebook 08: the rows of `configurations` with a sine_error of at most 0.001. None: the stub.
 
     configurations: DataFrame with the columns LAYERS, NEURONS, sine_error and
     instructions.
     """
+    import pandas as pd
+
     if answer is None:
         return YOUR_TURN + "replace None by the rows whose sine_error is small enough."
-    if getattr(answer, "columns", None) is None or "sine_error" not in answer.columns:
+    if not isinstance(answer, pd.DataFrame) or not answer.index.isin(configurations.index).all():
         return NOT_YET + "rows of at_course_noise are asked for: at_course_noise[condition]."
     wanted = configurations[configurations["sine_error"] <= 0.001]
-    if (answer["sine_error"] > 0.001).any():
+    if not answer.index.isin(wanted.index).all():
         return NOT_YET + "some of these rows have a larger error. Look at their column sine_error."
-    if set(answer.index) != set(wanted.index):
+    if not wanted.index.isin(answer.index).all():
         return NOT_YET + "there are other rows of at_course_noise whose error is small enough."
-    quickest = wanted.loc[wanted["instructions"].idxmin()]
+    quickest = wanted.sort_values("instructions", kind="stable").iloc[0]
     shape = f"{quickest['LAYERS']:.0f} × {quickest['NEURONS']:.0f}"
     return RIGHT + f"of {len(wanted)} that are good enough, {shape} neurons are the quickest."
 
 
-def _numbers(answer):
+def _number(answer: Any) -> int | float | None:
+    """The answer as one finite number; a whole one as an int, however it is given.
+
+    68, 68.0, np.float32(68) and np.array(68) are all 68. None if it is something else.
+    """
+    try:
+        array = np.asarray(answer)
+    except Exception:  # an object's own __array__ may raise anything
+        return None
+    if array.ndim or array.dtype.kind not in "iuf" or not np.isfinite(array):
+        return None
+    value = float(array)
+    return int(value) if value.is_integer() else value
+
+
+def _numbers(answer: Any) -> np.ndarray | None:
     """The answer as a float array; None if it is no array of finite numbers."""
     try:
         array = np.asarray(answer, dtype=np.float64)
-    except (TypeError, ValueError):
+    except Exception:  # an object's own __array__ may raise anything
         return None
     return array if array.size and np.isfinite(array).all() else None
 
 
-def _close(one, other):
+def _close(one: np.ndarray, other: np.ndarray) -> bool:
     # float32 has seven digits, and a step is a few hundredths of a radian.
     return np.allclose(one, other, atol=2e-3)

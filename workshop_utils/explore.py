@@ -7,11 +7,17 @@ scheme does. Neither Keras nor the converter has a part in it.
 """
 
 import base64
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from workshop_utils import data, plots
 from workshop_utils.errors import require_int
+
+if TYPE_CHECKING:
+    from ipywidgets import VBox
+    from matplotlib.axes import Axes
 
 MAX_NEURONS = 64
 _SAMPLES = 1000
@@ -24,7 +30,7 @@ class Network:
     x, y: training samples, shape (n,). neurons: 2 to MAX_NEURONS. seed: of the hidden weights.
     """
 
-    def __init__(self, x, y, neurons, seed):
+    def __init__(self, x: np.ndarray, y: np.ndarray, neurons: int, seed: int) -> None:
         require_int("neurons", neurons, 2, MAX_NEURONS)
         rng = np.random.default_rng(seed)
         limit = np.sqrt(6 / (1 + neurons))  # Glorot and Bengio's, as Keras draws them
@@ -33,18 +39,18 @@ class Network:
         hidden = self._hidden(x)
         terms = np.column_stack([hidden, np.ones(x.size)])
         square = terms.T @ terms + _RIDGE * np.eye(neurons + 1)
-        *self.last_weights, self.last_bias = np.linalg.solve(square, terms.T @ y)
-        self.last_weights = np.array(self.last_weights)
+        solution: np.ndarray = np.linalg.solve(square, terms.T @ y)
+        self.last_weights, self.last_bias = solution[:-1], solution[-1]
         self._ranges = [(values.min(), values.max()) for values in (x, hidden, self.predict(x))]
 
-    def _hidden(self, x):
+    def _hidden(self, x: ArrayLike) -> np.ndarray:
         return np.maximum(0, np.asarray(x, np.float64)[:, None] * self.weights + self.biases)
 
-    def predict(self, x):
+    def predict(self, x: ArrayLike) -> np.ndarray:
         """Predictions in floating point, shape (n,)."""
-        return self._hidden(x) @ self.last_weights + self.last_bias
+        return np.asarray(self._hidden(x) @ self.last_weights + self.last_bias)
 
-    def predict_int8(self, x):
+    def predict_int8(self, x: np.ndarray) -> np.ndarray:
         """The same with 8 bits for inputs, weights and what flows between; biases keep 32.
 
         Source: TensorFlow Lite 8-bit quantization specification, one scale per tensor.
@@ -56,27 +62,28 @@ class Network:
         return _rounded(y, *self._ranges[2])
 
 
-def _rounded(values, low, high):
+def _rounded(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """To the nearest of 256 steps from low to high (0 among them) and back."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = (high - low) / 255 or 1.0
     zero_point = round(-128 - low / scale)
-    return (np.clip(np.rint(values / scale) + zero_point, -128, 127) - zero_point) * scale
+    codes = np.clip(np.rint(values / scale) + zero_point, -128, 127)
+    return np.asarray((codes - zero_point) * scale)
 
 
-def _rounded_weights(weights):
+def _rounded_weights(weights: np.ndarray) -> np.ndarray:
     """To the nearest of 255 steps, zero in the middle, and back."""
     scale = np.abs(weights).max() / 127
-    return np.rint(weights / scale) * scale
+    return np.asarray(np.rint(weights / scale) * scale)
 
 
-def picture(noise=0.1, neurons=16, seed=1):
+def picture(noise: float = 0.1, neurons: int = 16, seed: int = 1) -> "Axes":
     """A picture of one network's answers, with its errors on the test set on top. Returns Axes."""
     dataset = data.split(*data.make(_SAMPLES, noise, seed))
     network = Network(dataset.x_train, dataset.y_train, neurons, seed)
     wave = np.linspace(0, 2 * np.pi, 400)
     errors = [
-        np.mean((predict(dataset.x_test) - dataset.y_test) ** 2)
+        float(np.mean((predict(dataset.x_test) - dataset.y_test) ** 2))
         for predict in (np.sin, network.predict, network.predict_int8)
     ]
     axes = plots.plot_predictions(
@@ -92,10 +99,11 @@ def picture(noise=0.1, neurons=16, seed=1):
     return axes
 
 
-def _png(**choices):
+def _png(**choices: Any) -> bytes:
     import matplotlib.pyplot as plt
 
-    figure = picture(**choices).figure
+    figure = picture(**choices).get_figure(root=True)
+    assert figure is not None, "Axes of ours have a figure."
     content = plots.png(figure)
     plt.close(figure)
     return content
@@ -109,12 +117,12 @@ class Knobs:
     the picture stands alone.
     """
 
-    def __init__(self, noise=0.1, neurons=16, seed=1):
-        self.values = {"noise": noise, "neurons": neurons, "seed": seed}
+    def __init__(self, noise: float = 0.1, neurons: int = 16, seed: int = 1) -> None:
+        self.values: dict[str, Any] = {"noise": noise, "neurons": neurons, "seed": seed}
         self.png = _png(**self.values)
         self.widget = _widget(self.values, self.png)
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         shown = self.widget._repr_mimebundle_() if self.widget is not None else {}
         return {
             **shown,
@@ -123,7 +131,7 @@ class Knobs:
         }
 
 
-def _widget(values, png):
+def _widget(values: dict[str, Any], png: bytes) -> "VBox | None":
     """Sliders above a picture that follows them; None without ipywidgets."""
     try:
         import ipywidgets
@@ -141,7 +149,7 @@ def _widget(values, png):
     }
     image = ipywidgets.Image(value=png, format="png", layout=ipywidgets.Layout(width="648px"))
 
-    def redraw(change):
+    def redraw(change: Any) -> None:
         image.value = _png(**{name: slider.value for name, slider in sliders.items()})
 
     for slider in sliders.values():

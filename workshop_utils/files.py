@@ -2,6 +2,7 @@
 
 import json
 import os
+import reprlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +12,8 @@ from typing import Any
 from workshop_utils import paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home, display_path
+from workshop_utils.terminal import printable
+from workshop_utils.upstream import import_jsonschema
 
 
 @contextmanager
@@ -88,17 +91,56 @@ def locked(path: Path, busy: str, timeout: float = 0) -> Iterator[None]:
         lock.release()
 
 
-def read_json(path: str | Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises WorkshopError, a sentence, if there is none."""
+def read_json(path: Path | str, schema: Path | None = None) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    schema: a file with the JSON schema of what came from another computer; its texts are then
+    `printable` as well. Raises WorkshopError, a sentence that names the file and, where the content
+    is not what the schema says, the place in it, such as notebooks[3].status.
+    """
     with os_errors_as(f"Cannot read {display_path(path)}"):
         written = Path(path).read_bytes()
     try:
         content = json.loads(written.decode("utf-8"))
-    except ValueError as error:
+        if schema is not None:
+            content = printable(content)
+    except (ValueError, RecursionError) as error:
         raise WorkshopError(f"{display_path(path)} is damaged: it is not JSON.") from error
     if not isinstance(content, dict):
         raise WorkshopError(f"{display_path(path)} is not a JSON object.")
+    if schema is not None and (problem := _problem(content, schema)):
+        raise WorkshopError(f"{display_path(path)} is damaged: {problem}.")
     return content
+
+
+_KINDS = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "an object",
+    "string": "a text",
+}
+
+
+def _problem(content: dict[str, Any], schema: Path) -> str | None:
+    """What of the content is not as the schema says, nearest to its top; None if nothing is."""
+    validator = import_jsonschema().Draft202012Validator(json.loads(schema.read_text("utf-8")))
+    errors = validator.iter_errors(content)
+    error = min(errors, key=lambda error: len(error.absolute_path), default=None)
+    if error is None:
+        return None
+    steps = [f"[{s}]" if isinstance(s, int) else f".{s}" for s in error.absolute_path]
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return "".join([*steps, f".{missing}"]).lstrip(".") + " is missing"
+    said = f"{''.join(steps).lstrip('.')} is {reprlib.repr(error.instance)}"
+    if error.validator == "type":
+        wanted = error.validator_value
+        kinds = [wanted] if isinstance(wanted, str) else wanted
+        return f"{said}, but should be {' or '.join(_KINDS[kind] for kind in kinds)}"
+    return f"{said}, which it cannot be"
 
 
 def artifacts_locked(home: Home | None = None) -> AbstractContextManager[None]:

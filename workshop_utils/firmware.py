@@ -22,7 +22,7 @@ from workshop_utils.paths import Home
 if TYPE_CHECKING:
     from workshop_utils.emulator import Result
 
-PROGRAMS = ("wave", "sweep")
+PROGRAMS = compiling.PROGRAMS
 
 # The image's sections, and what the course calls them. Flash also holds what .data begins with.
 FLASH_SECTIONS = {

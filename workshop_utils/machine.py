@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import subprocess
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -93,8 +94,29 @@ def installed(name: str) -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """The installed versions of the packages that the project asks for: {name: text or None}."""
+    """{name: text or None}: the installed versions of the packages that the project asks for.
+
+    Where the project is a clone of its repository, the first one is its 'commit'.
+    """
+    course = commit()
+    found: dict[str, str | None] = {} if course is None else {"commit": course}
     try:
-        return {name: installed(name) for name in pins()}
+        return found | {name: installed(name) for name in pins()}
     except (OSError, ImportError):
-        return {}
+        return found
+
+
+def commit(project: Path = paths.PROJECT) -> str | None:
+    """The git commit of a project's folder, with '-dirty' if files have changed since.
+
+    None if the folder is no clone, or if git is missing or refuses to look.
+    """
+    if not (project / ".git").exists():  # it may lie in the clone of something else
+        return None
+    command = ["git", "--no-optional-locks", "-C", str(project), "describe"]
+    command += ["--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

@@ -6,9 +6,21 @@ Introduced in notebook 02.
 """
 
 import io
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from IPython.display import SVG
+
+    from workshop_utils.data import Dataset
+
+History = Mapping[str, list[float]]
 
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK = (
     "#0072B2",
@@ -19,7 +31,7 @@ BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK = (
     "#CC79A7",
     "#000000",
 )
-STYLE = {
+STYLE: Any = {  # Any: matplotlib's stubs ask for a Literal of 300 names
     "font.size": 14,
     "axes.titlesize": 15,
     "axes.grid": True,
@@ -30,7 +42,7 @@ STYLE = {
     "legend.framealpha": 0.9,
 }
 WIDE, DOUBLE, DPI = (9, 4.2), (12, 4.2), 72
-PREDICTION_LOOKS = (
+PREDICTION_LOOKS: tuple[dict[str, Any], ...] = (
     {"marker": "o", "color": VERMILION, "markersize": 9, "fillstyle": "none"},
     {"marker": "x", "color": BLUE, "markersize": 8},
     {"marker": "+", "color": GREEN, "markersize": 11},
@@ -38,22 +50,27 @@ PREDICTION_LOOKS = (
 )
 
 
-def new_axes(title, xlabel, ylabel, columns=1):
-    """Empty Axes in the course's style: one, or a row of `columns` that share the labels."""
+def new_axes(title: str, xlabel: str, ylabel: str) -> Axes:
+    """Empty Axes in the course's style."""
+    return new_row(title, xlabel, ylabel, 1)[0]
+
+
+def new_row(title: str, xlabel: str, ylabel: str, columns: int) -> list[Axes]:
+    """Empty Axes side by side in one figure, which share the title and the labels."""
     # The figure is made outside the style's context: the first one switches the notebook's
     # display of pictures on, and leaving a context would switch that off again.
     size = WIDE if columns == 1 else DOUBLE
     figure = plt.figure(figsize=size, dpi=DPI, layout="constrained")
     _show_small_pictures()
     with plt.rc_context(STYLE):
-        row = figure.subplots(1, columns, squeeze=False)[0]
+        row = list(figure.subplots(1, columns, squeeze=False)[0])
     for axes in row:
         axes.set_title(title, fontsize=STYLE["axes.titlesize"])
         axes.set(xlabel=xlabel, ylabel=ylabel)
-    return row[0] if columns == 1 else row
+    return row
 
 
-def png(figure):
+def png(figure: Figure) -> bytes:
     """A figure as a PNG file, bytes, with a palette: a third of the usual size.
 
     Notebooks keep every picture that they show, and some are mailed around.
@@ -66,39 +83,41 @@ def png(figure):
     return small.getvalue()
 
 
-def _show_small_pictures():
+def _show_small_pictures() -> None:
     """Have a notebook's kernel show figures by way of `png`."""
     from IPython import get_ipython
 
     shell = get_ipython()
     if getattr(shell, "kernel", None) is not None:
-        shell.display_formatter.formatters["image/png"].for_type(plt.Figure, png)
+        shell.display_formatter.formatters["image/png"].for_type(Figure, png)
 
 
-def radians(axes):
+def radians(axes: Axes) -> Axes:
     """Mark the x axis at multiples of π/2, the sine's landmarks. Returns the Axes."""
     axes.set_xticks(np.arange(5) * np.pi / 2, ["0", "π/2", "π", "3π/2", "2π"])
     axes.set_xlabel("x (radians)")
     return axes
 
 
-def plot_samples(x, y, title):
+def plot_samples(x: ArrayLike, y: ArrayLike, title: str) -> Axes:
     """Samples as dots. x, y: shape (n,). Returns the Axes."""
     axes = radians(new_axes(title, "", "y"))
     axes.plot(x, y, ".", color=BLUE)
     return axes
 
 
-def plot_split(dataset, title):
+def plot_split(dataset: "Dataset", title: str) -> Axes:
     """The three sets of a Dataset in three colours. Returns the Axes."""
     axes = radians(new_axes(title, "", "y"))
     axes.plot(dataset.x_train, dataset.y_train, ".", color=BLUE, label="Training")
     axes.plot(dataset.x_test, dataset.y_test, "^", color=VERMILION, label="Test")
     axes.plot(dataset.x_validate, dataset.y_validate, "x", color=ORANGE, label="Validation")
-    return _legend(axes)
+    return add_legend(axes)
 
 
-def plot_history(history, metric, title, skip=0, axes=None):
+def plot_history(
+    history: History, metric: str, title: str, skip: int = 0, axes: Axes | None = None
+) -> Axes:
     """A metric of the training and of the validation set over the epochs after the first `skip`.
 
     history: {'loss': [...], 'val_loss': [...], ...}, a value per epoch. axes: where to draw, with
@@ -112,18 +131,20 @@ def plot_history(history, metric, title, skip=0, axes=None):
     axes.plot(
         epochs[skip:], history[f"val_{metric}"][skip:], color=BLUE, lw=1.2, label="Validation"
     )
-    return _legend(axes)
+    return add_legend(axes)
 
 
-def plot_history_pair(history, title, skip=0):
+def plot_history_pair(history: History, title: str, skip: int = 0) -> list[Axes]:
     """Loss and mean absolute error side by side, for the epochs after `skip`. Returns the Axes."""
-    pair = new_axes(title, "Epoch", "", columns=2)
+    pair = new_row(title, "Epoch", "", 2)
     for metric, axes in zip(("loss", "mae"), pair, strict=True):
         plot_history(history, metric, title, skip, axes)
     return pair
 
 
-def plot_predictions(x, y, predictions, title):
+def plot_predictions(
+    x: ArrayLike, y: ArrayLike | None, predictions: Mapping[str, ArrayLike], title: str
+) -> Axes:
     """Predictions over actual values, with the sine behind them. Returns the Axes.
 
     x: shape (n,). y: shape (n,), or None to leave the actual values out. predictions: {label:
@@ -138,32 +159,33 @@ def plot_predictions(x, y, predictions, title):
     looks = PREDICTION_LOOKS if len(predictions) > 1 else [{"marker": ".", "color": VERMILION}]
     for (label, values), look in zip(predictions.items(), looks, strict=False):
         axes.plot(x, values, linestyle="none", label=label, zorder=2, **look)
-    return _legend(axes)
+    return add_legend(axes)
 
 
-def mark_kinks(axes, kinks):
+def mark_kinks(axes: Axes, kinks: Iterable[float]) -> Axes:
     """Dashed vertical lines where first-layer neurons bend. kinks: x values. Returns the Axes."""
     for number, kink in enumerate(kinks):
         label = None if number else "Kink of a neuron"
         axes.axvline(kink, color=PURPLE, linestyle="--", lw=1.5, label=label, zorder=1)
-    return _legend(axes)
+    return add_legend(axes)
 
 
-def plot_differences(x, differences, title):
+def plot_differences(x: ArrayLike, differences: Mapping[str, ArrayLike], title: str) -> Axes:
     """Small differences over x, as marks. differences: {label: array (n,)}. Returns the Axes."""
     axes = radians(new_axes(title, "", "Difference"))
     for (label, values), look in zip(differences.items(), PREDICTION_LOOKS[1:], strict=False):
         axes.plot(x, values, linestyle="none", label=label, **look)
-    return _legend(axes)
+    return add_legend(axes)
 
 
-def _legend(axes):
+def add_legend(axes: Axes) -> Axes:
+    """A legend where it hides least, in the course's style. Returns the Axes."""
     with plt.rc_context(STYLE):
         axes.legend(loc="best", fontsize=12)
     return axes
 
 
-def animate_led(brightness, seconds=2.0):
+def animate_led(brightness: ArrayLike, seconds: float = 2.0) -> "SVG":
     """An LED that goes through `brightness` (0 to 255, shape (n,)) once in `seconds`, for ever.
 
     Returns an IPython SVG object; the animation is part of the picture, so it also runs in a saved

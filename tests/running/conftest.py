@@ -1,9 +1,10 @@
-"""What tests of a run share: a course that takes a second."""
+"""What tests of a run share: a course that takes a second, and a home that is complete."""
 
 import pytest
 from notebook_factory import write_notebook
 
 from workshop_utils import paths
+from workshop_utils.running import catchup
 
 
 @pytest.fixture
@@ -16,3 +17,10 @@ def small_course(tmp_path, monkeypatch):
     write_notebook(folder / "01_first.ipynb", (parameters, "parameters"), "print(SEED, RATE)")
     write_notebook(folder / "02_second.ipynb", ("SEED = 2", "parameters"), "print('second', SEED)")
     return folder
+
+
+@pytest.fixture
+def reference_home(home):
+    """The reference artifacts in a home of their own."""
+    catchup.fill_in("06", home=home)
+    return home

@@ -1,8 +1,10 @@
 import json
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
+from record_factory import HOSTILE, harmful, hostile_run, moves_the_cursor, with_texts
 
 from workshop_utils.cli import main
 from workshop_utils.errors import WorkshopError
@@ -20,12 +22,12 @@ def doctor(done=(), **wrong):
     return {"kind": "doctor", "ready": not wrong, "checks": checks, "done": list(done)}
 
 
-def run(*statuses, failure=None, started="2026-03-01T14:00:00Z"):
+def run(*statuses, failure=None, started="2026-03-01T14:00:00Z", seconds=1.0):
     rows = [
         {"name": name, "status": status, "seconds": 1.0}
         for name, status in zip(NOTEBOOKS, statuses, strict=False)
     ]
-    rest = {"parameters": {}, "machine": {}, "versions": {}, "metrics": {}, "seconds": 1.0}
+    rest = {"parameters": {}, "machine": {}, "versions": {}, "metrics": {}, "seconds": seconds}
     return {"kind": "run", "started": started, "failure": failure, "notebooks": rows, **rest}
 
 
@@ -75,6 +77,53 @@ def test_the_latest_run_counts(tmp_path):
     assert letters(person).startswith("oo") and person.help == [] and person.last == "02_dataset"
 
 
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize("seconds", [(1.0, 9.0), (9.0, 1.0)])
+def test_the_run_that_began_last_counts_whatever_it_is_called_and_takes(tmp_path, names, seconds):
+    older = run("failed", failure="old", started="2026-03-01T09:30:00Z", seconds=seconds[0])
+    newer = run(
+        "ok", "ok", "failed", failure="new", started="2026-03-01T10:00:00Z", seconds=seconds[1]
+    )
+    write(
+        tmp_path, **{f"ada__{name}": one for name, one in zip(names, (older, newer), strict=True)}
+    )
+    (person,), _ = classroom.read(tmp_path)
+    assert letters(person).startswith("oox.") and person.help == ["new"]
+
+
+def test_what_a_failed_notebook_without_a_reason_is_called(tmp_path):
+    write(tmp_path, ada=run("ok", "failed"))
+    (person,), _ = classroom.read(tmp_path)
+    assert person.help == ["a notebook failed"]
+
+
+def test_everybody_in_lines():
+    states = dict.fromkeys(NOTEBOOKS, "open")
+    people = [
+        classroom.Attendee("ada", states | dict.fromkeys(NOTEBOOKS[:3], "done")),
+        classroom.Attendee("ben", states | {NOTEBOOKS[0]: "failed"}, ["Disk: full -> make room"]),
+        classroom.Attendee("cem", states),
+    ]
+    lines = classroom.text(people, ["x.json is damaged."]).splitlines()
+    head, ada, ben, cem = (line.split() for line in lines[:4])
+    assert head == [name[:2] for name in NOTEBOOKS]
+    rest = ["."] * (len(NOTEBOOKS) - 3)
+    assert ada == ["ada", "ok", "ok", "ok", *rest]
+    assert ben == ["ben", "X", ".", ".", *rest] and cem == ["cem", ".", ".", ".", *rest]
+    assert [line.strip() for line in lines[4:]] == [
+        "",
+        "3 attendees; last notebook done:",
+        "2  nothing yet",
+        f"1  {NOTEBOOKS[2]}",
+        "",
+        "Need help:",
+        "ben       Disk: full -> make room",
+        "",
+        "Skipped:",
+        "x.json is damaged.",
+    ]
+
+
 def test_damaged_files_are_named_and_skipped(tmp_path):
     write(
         tmp_path,
@@ -101,6 +150,31 @@ def test_nothing_in_a_file_can_move_the_cursor(tmp_path):
     write(tmp_path, ada=doctor(Disk="\x1b[2Jgone\nNeed help:"))
     result = CliRunner().invoke(main, ["class", str(tmp_path)])
     assert "\x1b" not in result.stdout and "[2Jgone Need help:" in result.stdout
+
+
+def test_no_text_from_another_computer_moves_the_cursor_or_is_markup(tmp_path):
+    """In every text of every record, in the names of files, and in the class's picture."""
+    name = HOSTILE.replace("/", "|")
+    hostile = with_texts(doctor(done=["x"], Disk="full"), HOSTILE)
+    folder = tmp_path / "class"
+    folder.mkdir()
+    for stem, content in (
+        (name[:60], hostile),
+        ("doctor", hostile),
+        ("run", hostile_run(HOSTILE) | {"notebooks": run("failed")["notebooks"]}),
+        (f"damaged {name[-60:]}", {"kind": HOSTILE}),
+        ("damaged", {**hostile, "checks": [HOSTILE]}),
+    ):
+        (folder / f"{stem}.json").write_text(json.dumps(content))
+    target = tmp_path / "class.svg"
+    result = CliRunner().invoke(main, ["class", str(folder), "--picture", str(target)])
+    assert result.exit_code == 0, result.output
+    assert not moves_the_cursor(result.output)
+    assert result.stdout.count("Disk") == 0 and result.stdout.count("alert(1)") > 5
+    picture = target.read_text(encoding="utf-8")
+    kinds = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(picture).iter()}
+    assert "path" in kinds and not kinds & {"script", "img", "foreignObject", "a", "image"}
+    assert not harmful(picture) and not moves_the_cursor(picture)
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])

@@ -4,16 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
 import sweep_tasks
 
-from workshop_utils import paths
-from workshop_utils.errors import MissingArtifact, WorkshopError
-from workshop_utils.sweeps import execute, plots, report, run, spec
+from workshop_utils.errors import WorkshopError
+from workshop_utils.sweeps import execute, run, spec
 from workshop_utils.sweeps import spec as specs
 
 
@@ -152,38 +149,3 @@ def test_the_full_path_and_its_report(tmp_path):
     assert len(pictures) == 4, "Two fronts, depth, seeds; width and noise do not differ."
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count('src="data:image/png') == 4 and "<script src" not in page
-
-
-# ---- What the table says
-
-
-def test_the_front_against_every_pair():
-    rng = np.random.default_rng(1)
-    cost, error = rng.integers(0, 9, 60), rng.integers(0, 9, 60)
-    front = plots.pareto_front(cost, error)
-    for index in range(60):
-        beaten = (cost <= cost[index]) & (error <= error[index])
-        beaten &= (cost < cost[index]) | (error < error[index])
-        twin = (cost == cost[index]) & (error == error[index])
-        assert front[twin].sum() == (not beaten.any())
-
-
-def test_the_smallest_is_good_for_every_seed():
-    rows = report.table(paths.NOTEBOOKS_DIR / "data" / "how_small.csv")
-    best = report.smallest(rows)
-    every = rows.groupby(["LAYERS", "NEURONS", "NOISE"])
-    reliable = {key for key, some in every if some["good"].all()}
-    assert (best["LAYERS"], best["NEURONS"], best["NOISE"]) in reliable
-    assert best["flash"] == min(every.get_group(key)["flash"].max() for key in reliable)
-    rows["good"] = False
-    assert report.smallest(rows) is None
-
-
-def test_tables_that_are_none(tmp_path):
-    with pytest.raises(MissingArtifact, match="no table"):
-        report.table(tmp_path)
-    with pytest.raises(MissingArtifact, match="no sweep"):
-        report.make(tmp_path)
-    Path(tmp_path / "results.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(WorkshopError, match="not the table"):
-        report.table(tmp_path)

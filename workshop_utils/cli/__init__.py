@@ -7,7 +7,7 @@ from workshop_utils.cli.base import Group
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-def main():
+def main() -> None:
     """From a sine wave to a neural network on a microcontroller."""
 
 

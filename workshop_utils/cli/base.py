@@ -1,24 +1,33 @@
-"""What the commands share: groups that end with one sentence, and options taken together."""
+"""What the commands share: groups that end with one sentence, and how they print."""
+
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from workshop_utils.errors import WorkshopError
+from workshop_utils.terminal import printable
 
 
 class Group(click.Group):
     """Commands that end with one sentence on stderr when they cannot do their job."""
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except WorkshopError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error), keep="\n")) from error
 
 
-def together(*options):
+def echo(text: str, err: bool = False) -> None:
+    """Print a line, or several: all that commands print, so that nothing moves the cursor."""
+    click.echo(printable(text, keep="\n"), err=err)
+
+
+def together(*options: Callable[..., Any]) -> Callable[..., Any]:
     """One decorator for several options."""
 
-    def decorate(command):
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in options:
             command = option(command)
         return command

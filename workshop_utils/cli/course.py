@@ -2,19 +2,22 @@
 
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
+
+from workshop_utils.cli.base import echo
 
 
 class _WithParameters(click.Command):
     """A command that takes `-p NAME=VALUE` for `-p NAME VALUE`."""
 
-    def parse_args(self, ctx, args):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, list(_separated(args)))
 
 
-def _separated(args):
+def _separated(args: Iterable[str]) -> Iterator[str]:
     """The arguments, with the NAME=VALUE after a -p as two."""
     before = None
     for argument in args:
@@ -49,7 +52,14 @@ def _separated(args):
 @click.option(
     "--resume", is_flag=True, help="Skip notebooks whose results are there and still up to date."
 )
-def run(first, last, only, chosen, output, resume):
+def run(
+    first: str | None,
+    last: str | None,
+    only: str | None,
+    chosen: tuple[tuple[str, str], ...],
+    output: Path | None,
+    resume: bool,
+) -> None:
     """Run the course's notebooks in order, headless, and make a page of them."""
     from workshop_utils.running import course, notebooks
 
@@ -59,21 +69,21 @@ def run(first, last, only, chosen, output, resume):
         notebooks.select(first, only, last),
         dict(chosen),
         output,
-        click.echo,
+        echo,
         progress=sys.stderr.isatty(),
         resume=resume,
     )
-    click.echo(f"The executed notebooks are in {page.parent}, the page to read is {page}")
+    echo(f"The executed notebooks are in {page.parent}, the page to read is {page}")
 
 
 @click.command("report")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-def rebuild_report(folder):
+def rebuild_report(folder: Path | None) -> None:
     """Make the page of a run again, from the executed notebooks in DIR (default: output)."""
     from workshop_utils import paths
     from workshop_utils.running import page
 
-    click.echo(f"The page to read is {page.rebuild(folder or paths.OUTPUT_DIR)}")
+    echo(f"The page to read is {page.rebuild(folder or paths.OUTPUT_DIR)}")
 
 
 @click.command()
@@ -86,33 +96,33 @@ def rebuild_report(folder):
     metavar="FILE",
     help="Write a page, too.",
 )
-def compare(one, other, page):
+def compare(one: Path, other: Path, page: Path | None) -> None:
     """Show two runs side by side. RUN is the folder of a run, or its run.json."""
     from workshop_utils.running import records, report
 
     pair = records.read(one), records.read(other)
-    click.echo(report.compared_text(*pair))
+    echo(report.comparison_text(*pair))
     if page:
-        click.echo(f"The page to read is {report.compared_page(*pair, page)}")
+        echo(f"The page to read is {report.comparison_page(*pair, page)}")
 
 
 @click.command("catch-up")
 @click.argument("notebook", metavar="NN")
 @click.option("--run", is_flag=True, help="Make it by running the notebooks before, headless.")
 @click.option("--force", is_flag=True, help="Put it in place of what you have made, too.")
-def catch_up(notebook, run, force):
+def catch_up(notebook: str, run: bool, force: bool) -> None:
     """Fill in what notebook NN needs and what you have not made, such as: catch-up 05."""
     from workshop_utils.running import catchup
 
-    click.echo(catchup.text(catchup.fill_in(notebook, run, force, click.echo)))
+    echo(catchup.text(catchup.fill_in(notebook, run, force, echo)))
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-def reset(dry_run):
+def reset(dry_run: bool) -> None:
     """Put the notebooks back and remove all results, after keeping a dated copy in backup/."""
-    from workshop_utils.running import reset
+    from workshop_utils.running import reset as resetting
 
-    what = reset.plan()
-    backup = None if dry_run else reset.carry_out(what)
-    click.echo(reset.text(what, backup, done=not dry_run))
+    what = resetting.plan()
+    backup = None if dry_run else resetting.carry_out(what)
+    echo(resetting.text(what, backup, done=not dry_run))

@@ -1,18 +1,20 @@
 """Commands for the firmware: build, run, sweep, flash, monitor."""
 
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
-from workshop_utils.cli.base import together
-from workshop_utils.device import boards
+from workshop_utils.cli.base import echo, together
+from workshop_utils.device import boards, compiling
 from workshop_utils.errors import WorkshopError
 
 
 @click.group()
-def firmware():
+def firmware() -> None:
     """Build the firmware with a model in it, and run it on an emulated Cortex-M4."""
 
 
@@ -27,22 +29,22 @@ _model_option = click.option(
 _choices_of_compiling = together(
     click.option(
         "--optimize",
-        type=click.Choice(["-O2", "-Os"]),
-        default="-O2",
+        type=click.Choice(compiling.OPTIMIZATIONS),
+        default=compiling.OPTIMIZATIONS[0],
         show_default=True,
         help="Compile for speed or for size.",
     ),
     click.option(
         "--toolchain",
-        type=click.Choice(["zig", "gcc"]),
-        default="zig",
+        type=click.Choice(compiling.TOOLCHAINS),
+        default=compiling.TOOLCHAINS[0],
         show_default=True,
         help="The compiler: zig is a Python package, gcc is the arm-none-eabi-gcc installed.",
     ),
     click.option(
         "--engine",
-        type=click.Choice(["compact", "tflm"]),
-        default="compact",
+        type=click.Choice(compiling.ENGINES),
+        default=compiling.ENGINES[0],
         show_default=True,
         help="What runs the model: the project's own engine, or TFLM from TFLM_ROOT.",
     ),
@@ -88,38 +90,37 @@ _choices_of_a_wave = together(
 @firmware.command()
 @_choices_of_a_build
 @_choices_of_a_wave
-def build(**choices):
+def build(**choices: Any) -> None:
     """Compile the firmware; print what it takes of flash and RAM."""
     from workshop_utils import firmware, paths
 
     image = firmware.build(**choices)
     if image.board == "host":
-        click.echo(f"{'bytes':>25}")
+        echo(f"{'bytes':>25}")
         for program in (image.wave, image.sweep):
-            click.echo(f"{program.stem.rpartition('-')[2]:<16}{program.stat().st_size:>9,}")
+            echo(f"{program.stem.rpartition('-')[2]:<16}{program.stat().st_size:>9,}")
     else:
         taken = firmware.sizes(image.wave)
         _print_sizes("flash", taken, [*firmware.FLASH_SECTIONS, "other"])
         _print_sizes("RAM, with neither stack nor arena", taken, firmware.RAM_SECTIONS)
-    click.echo(
-        f"The images are {paths.display_path(image.wave)} and {paths.display_path(image.sweep)}"
-    )
+    images = (paths.display_path(program) for program in (image.wave, image.sweep))
+    echo(f"The images are {' and '.join(images)}")
     if image.board in boards.REAL:
-        click.echo(f"The file to copy is {paths.display_path(image.file())}")
+        echo(f"The file to copy is {paths.display_path(image.file())}")
 
 
-def _print_sizes(memory, taken, parts):
-    click.echo(memory)
+def _print_sizes(memory: str, taken: Mapping[str, int], parts: Iterable[str]) -> None:
+    echo(memory)
     for part in parts:
         if part != "other" or taken[part]:
-            click.echo(f"  {part:<14}{taken[part]:>9,}")
-    click.echo(f"  {'together':<14}{sum(taken[part] for part in parts):>9,} bytes")
+            echo(f"  {part:<14}{taken[part]:>9,}")
+    echo(f"  {'together':<14}{sum(taken[part] for part in parts):>9,} bytes")
 
 
 @firmware.command("run")
 @_choices_of_a_build
 @_choices_of_a_wave
-def run_firmware(**choices):
+def run_firmware(**choices: Any) -> None:
     """Compile the firmware, run it, and show the wave that it makes."""
     from workshop_utils import emulator, firmware
     from workshop_utils.device import console
@@ -133,15 +134,15 @@ def run_firmware(**choices):
         result = emulator.run(image.wave, board=image.board)
         text = result.console
     columns, rows = console.table(text)
-    click.echo(console.draw([row[columns.index("y")] for row in rows]))
-    click.echo(f"{len(rows)} inferences, engine {image.engine}")
+    echo(console.draw([row[columns.index("y")] for row in rows]))
+    echo(f"{len(rows)} inferences, engine {image.engine}")
     if result and result.instructions:
         counts = result.instructions
-        click.echo(
+        echo(
             f"{result.median_instructions:,.0f} instructions per inference "
             f"(median; {min(counts):,} to {max(counts):,})"
         )
-        click.echo(f"stack {result.stack_bytes:,} bytes, arena {result.arena_used or 0:,} bytes")
+        echo(f"stack {result.stack_bytes:,} bytes, arena {result.arena_used or 0:,} bytes")
 
 
 @firmware.command()
@@ -154,7 +155,7 @@ def run_firmware(**choices):
     metavar="OUT",
     help="The file to write: a header such as q_in,q_out, then a line per input.",
 )
-def sweep(target, **choices):
+def sweep(target: Path, **choices: Any) -> None:
     """Feed an int8 model every input there is; write its answers as CSV."""
     from workshop_utils import emulator, files, firmware
     from workshop_utils.device import console
@@ -168,7 +169,7 @@ def sweep(target, **choices):
     columns, rows = console.table(text)
     lines = [",".join(columns), *(",".join(str(code) for code in row) for row in rows)]
     files.write(target, "\n".join(lines) + "\n")
-    click.echo(f"{len(rows)} inputs and their answers are in {target}")
+    echo(f"{len(rows)} inputs and their answers are in {target}")
 
 
 @firmware.command()
@@ -183,24 +184,24 @@ def sweep(target, **choices):
 )
 @click.option(
     "--program",
-    type=click.Choice(["wave", "sweep"]),
-    default="wave",
+    type=click.Choice(compiling.PROGRAMS),
+    default=compiling.PROGRAMS[0],
     show_default=True,
     help="The application, or the one that prints every answer of the model.",
 )
-def flash(board, drive, program, **choices):
+def flash(board: str, drive: Path | None, program: str, **choices: Any) -> None:
     """Compile the firmware and copy it onto the drive of a board that is plugged in."""
     from workshop_utils import firmware
     from workshop_utils.device import flash as flashing
 
-    board = boards.find_real(board)
+    plugged = boards.find_real(board)
     # Before it takes time to compile.
-    drive = flashing.confirm(drive, board) if drive else flashing.find(board)
-    image = firmware.build(board=board.name, **choices)
-    click.echo(flashing.flash(image.file(program), board, drive))
+    drive = flashing.confirm(drive, plugged) if drive else flashing.find(plugged)
+    image = firmware.build(board=plugged.name, **choices)
+    echo(flashing.flash(image.file(program), plugged, drive))
 
 
-def _is_live():
+def _is_live() -> bool:
     """Whether somebody looks at the output as it comes."""
     return sys.stdout.isatty()
 
@@ -212,7 +213,14 @@ def _is_live():
 @click.option("--cycles", type=click.IntRange(min=1), help="End after that many turns.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after that time.")
 @_model_option
-def monitor(board, port, check, cycles, seconds, model):
+def monitor(
+    board: str,
+    port: str | None,
+    check: bool,
+    cycles: int | None,
+    seconds: float | None,
+    model: Path | None,
+) -> None:
     """Show live what a board prints; a table of numbers where the output is no terminal.
 
     It ends with the program on the board, after --cycles or --seconds, or with Ctrl-C; with
@@ -221,23 +229,23 @@ def monitor(board, port, check, cycles, seconds, model):
     from workshop_utils import firmware, inference
     from workshop_utils.device import monitor as monitoring
 
-    board = boards.find_real(board)
+    plugged = boards.find_real(board)
     content = firmware.model_bytes(model) if check else None
     if check and not (cycles or seconds):
         cycles = 1
     live = _is_live()
 
-    def show(line, columns, row):
-        click.echo(monitoring.picture(columns, row) if live and row else line)
+    def show(line: str, columns: list[str], row: Sequence[float] | None) -> None:
+        echo(monitoring.picture(columns, row) if live and row else line)
 
     record = monitoring.Record()
-    with monitoring.connection(board, port) as opened, suppress(KeyboardInterrupt):
-        monitoring.read(opened, board, show, cycles or 0, seconds or 0, record=record)
+    with monitoring.connection(plugged, port) as opened, suppress(KeyboardInterrupt):
+        monitoring.read(opened, plugged, show, cycles or 0, seconds or 0, record=record)
     if record.skipped:
-        click.echo(f"{record.skipped:,} lines made no sense and were skipped", err=True)
-    if check:
+        echo(f"{record.skipped:,} lines made no sense and were skipped", err=True)
+    if content is not None:
         runtime = inference.best_runtime()
         comparison = monitoring.compare(record, content, inference.invoke, runtime)
-        click.echo(comparison.text)
+        echo(comparison.text)
         if comparison.first:
             raise WorkshopError(f"The board does not print what it should: {comparison.first}.")

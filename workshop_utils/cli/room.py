@@ -2,29 +2,32 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+
+from workshop_utils.cli.base import echo
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for the instructor.")
 @click.option("--deep", is_flag=True, help="Also start TensorFlow, which takes some seconds.")
-def doctor(as_json, deep):
+def doctor(as_json: bool, deep: bool) -> None:
     """Say what is here, what is missing and how to get it; fail if the course cannot run."""
     import json
 
-    from workshop_utils import doctor
+    from workshop_utils import doctor as doctoring
 
-    colours = {doctor.OK: "green", doctor.NOTE: "yellow", doctor.FIX: "red"}
+    colours = {doctoring.OK: "green", doctoring.NOTE: "yellow", doctoring.FIX: "red"}
 
-    def paint(mark):
+    def paint(mark: str) -> str:
         return click.style(mark, fg=colours[mark.strip()])
 
-    def say(check):
-        click.echo(doctor.text(check, paint))
+    def say(check: dict[str, Any]) -> None:
+        click.echo(doctoring.text(check, paint))  # not by `echo`: the paint has to stay
 
-    found = doctor.examine(deep, None if as_json else say)
-    click.echo(json.dumps(found, indent=1) if as_json else f"\n{doctor.verdict(found)}")
+    found = doctoring.examine(deep, None if as_json else say)
+    echo(json.dumps(found, indent=1) if as_json else f"\n{doctoring.verdict(found)}")
     sys.exit(0 if found["ready"] else 1)
 
 
@@ -36,7 +39,7 @@ def doctor(as_json, deep):
     metavar="FILE",
     help="Draw it, too: a .png or a .svg.",
 )
-def roll_up(folder, picture):
+def roll_up(folder: Path, picture: Path | None) -> None:
     """Say who is where and who needs help, from the doctor JSONs and run.jsons in DIR.
 
     A file NAME.json or a folder NAME is one attendee.
@@ -44,6 +47,6 @@ def roll_up(folder, picture):
     from workshop_utils.running import classroom
 
     attendees, skipped = classroom.read(folder)
-    click.echo(classroom.text(attendees, skipped))
+    echo(classroom.text(attendees, skipped))
     if picture:
-        click.echo(f"The picture is {classroom.draw(attendees, picture)}")
+        echo(f"The picture is {classroom.draw(attendees, picture)}")

@@ -5,21 +5,22 @@ from pathlib import Path
 
 import click
 
-from workshop_utils.cli.base import Group
+from workshop_utils.cli.base import Group, echo
 from workshop_utils.errors import WorkshopError
+from workshop_utils.sweeps import limits
 
 
 class _Default(Group):
     """A group whose command `run` may be left out."""
 
-    def parse_args(self, ctx, args):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "-h", "--help"):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
 
 @click.group("sweep", cls=_Default)
-def sweep_of_runs():
+def sweep_of_runs() -> None:
     """Run the course's path many times: workshop sweep SPEC.yml --output DIR.
 
     `workshop sweep run --help` says how, `workshop sweep report DIR` makes pictures of it.
@@ -35,11 +36,22 @@ def sweep_of_runs():
     metavar="DIR",
     help="Where the table and what the runs make go.",
 )
-@click.option("--workers", type=click.IntRange(1, 64), help="Processes (default: one a core).")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, limits.MAX_WORKERS),
+    help="Processes (default: one per core).",
+)
 @click.option("--scheduler", metavar="ADDRESS", help="Use the Dask scheduler at this address.")
 @click.option("--resume", is_flag=True, help="Go on with a sweep that was interrupted.")
-@click.option("--yes", is_flag=True, help="Do more than 500 runs.")
-def run_sweep(spec, output, workers, scheduler, resume, yes):
+@click.option("--yes", is_flag=True, help=f"Do more than {limits.CONFIRM} runs.")
+def run_sweep(
+    spec: Path,
+    output: Path,
+    workers: int | None,
+    scheduler: str | None,
+    resume: bool,
+    yes: bool,
+) -> None:
     """Train, convert, build and emulate a model for every run that SPEC.yml describes.
 
     \b
@@ -54,23 +66,23 @@ def run_sweep(spec, output, workers, scheduler, resume, yes):
     from workshop_utils.sweeps import spec as specs
 
     plan = specs.read(spec, confirmed=yes)
-    click.echo(f"{len(plan.runs)} runs")
+    echo(f"{len(plan.runs)} runs")
     try:
-        rows = execute.execute(plan, output, workers, scheduler, resume, click.echo)
+        rows = execute.execute(plan, output, workers, scheduler, resume, echo)
     except KeyboardInterrupt:
-        click.echo("Stopped. What has ended is in the table; --resume goes on.", err=True)
+        echo("Stopped. What has ended is in the table; --resume goes on.", err=True)
         sys.exit(130)
     failed = sum(row["status"] != "ok" for row in rows)
-    click.echo(f"{len(rows) - failed} runs ended well, {failed} failed: {output / execute.TABLE}")
+    echo(f"{len(rows) - failed} runs ended well, {failed} failed: {output / execute.TABLE}")
     if failed == len(rows):
         raise WorkshopError(f"No run succeeded; the last one said: {rows[-1]['error']}")
 
 
 @sweep_of_runs.command("report")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-def report_sweep(folder):
+def report_sweep(folder: Path) -> None:
     """Make pictures of a sweep: a notebook and a page in DIR."""
     from workshop_utils.sweeps import report
 
     notebook, page = report.make(folder)
-    click.echo(f"The report is {page}, and as a notebook {notebook}")
+    echo(f"The report is {page}, and as a notebook {notebook}")

@@ -22,6 +22,8 @@ TOOLCHAINS = ("zig", "gcc")
 
 OPTIMIZATIONS = ("-O2", "-Os")
 
+PROGRAMS = ("wave", "sweep")  # the application, and what prints every answer of a model
+
 TFLM_HEADER = "include/tensorflow/lite/micro/micro_interpreter.h"
 
 EXE = ".exe" if os.name == "nt" else ""

@@ -1,8 +1,13 @@
 """What a run's artifacts and its firmware's image measure: errors, sizes, the chip's budget."""
 
+from collections.abc import Collection
+from pathlib import Path
+
 from workshop_utils import paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.files import read_json
+
+Metrics = dict[str, float | bool]
 
 # What each metric is called and how it is written. Errors are mean squared errors.
 METRICS = {
@@ -14,17 +19,17 @@ METRICS = {
     "loss": ("Training loss", ".4f"),
     "val_loss": ("Validation loss", ".4f"),
     "small_val_loss": ("Validation loss, small model", ".4f"),
-    "keras_bytes": ("model.keras", ",d"),
-    "float_bytes": ("model_no_quant.tflite", ",d"),
-    "int8_bytes": ("model.tflite", ",d"),
-    "flash_bytes": ("Flash", ",d"),
-    "ram_bytes": ("RAM, stack included", ",d"),
+    "keras_bytes": ("model.keras", ",.0f"),
+    "float_bytes": ("model_no_quant.tflite", ",.0f"),
+    "int8_bytes": ("model.tflite", ",.0f"),
+    "flash_bytes": ("Flash", ",.0f"),
+    "ram_bytes": ("RAM, stack included", ",.0f"),
     "instructions": ("Instructions per inference", ",.0f"),
-    "equal_answers": ("Answers equal to TFLM's", ",d"),
+    "equal_answers": ("Answers equal to TFLM's", ",.0f"),
 }
 
 
-def measure(without=(), home=None):
+def measure(without: Collection[str] = (), home: paths.Home | None = None) -> Metrics:
     """The METRICS that can be computed from what is in models/ and of the firmware's image.
 
     without: names of notebooks whose artifacts do not count, such as those that failed.
@@ -33,7 +38,7 @@ def measure(without=(), home=None):
     """
     home = home or paths.home()
     counted = {path for path, by in home.made_by.items() if by not in without and path.is_file()}
-    found = {}
+    found: Metrics = {}
     for part in (_losses, _errors, _sizes, _budget):
         try:
             found |= part(counted, home)
@@ -42,9 +47,9 @@ def measure(without=(), home=None):
     return {name: found[name] for name in METRICS if found.get(name) is not None}
 
 
-def _losses(counted, home):
+def _losses(counted: set[Path], home: paths.Home) -> Metrics:
     """The last epoch's."""
-    found = {}
+    found: Metrics = {}
     for path, prefix, names in (
         (home.model_tf, "", ("loss", "val_loss")),
         (home.small_model_tf, "small_", ("val_loss",)),
@@ -55,7 +60,7 @@ def _losses(counted, home):
     return found
 
 
-def _errors(counted, home):
+def _errors(counted: set[Path], home: paths.Home) -> Metrics:
     """On the test set. Converged is what comes near enough to the noise."""
     if home.dataset not in counted:
         return {}
@@ -74,11 +79,18 @@ def _errors(counted, home):
             found["test_mse_tflm"] = inference.evaluate(model, x, y, runtime="tflm")
     errors = [value for name, value in found.items() if name.startswith("test_")]
     if errors:
-        found["converged"] = data.draws_a_sine(max(errors), found["noise_floor"])
+        found["converged"] = has_converged(errors, found["noise_floor"])
     return found
 
 
-def _sizes(counted, home):
+def has_converged(errors: Collection[float], noise_floor: float) -> bool:
+    """Whether the worst of a model's errors, in all its forms, is near enough to the noise."""
+    from workshop_utils import data
+
+    return data.draws_a_sine(max(errors), noise_floor)
+
+
+def _sizes(counted: set[Path], home: paths.Home) -> Metrics:
     files = {
         "keras_bytes": home.model_tf,
         "float_bytes": home.model_no_quant_tflite,
@@ -87,7 +99,7 @@ def _sizes(counted, home):
     return {name: path.stat().st_size for name, path in files.items() if path in counted}
 
 
-def _budget(counted, home):
+def _budget(counted: set[Path], home: paths.Home) -> Metrics:
     """What the firmware that notebook 06 builds takes, if it has this very model in it."""
     from workshop_utils import emulator, firmware, inference
 
@@ -108,8 +120,8 @@ def _budget(counted, home):
     return found
 
 
-def written(name, value):
-    """A metric's value as a person writes it, text; '-' for None."""
+def format_metric(name: str, value: float | bool | None) -> str:
+    """A metric's value as a person writes it; '-' for None."""
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -1,7 +1,9 @@
 """One HTML page of executed notebooks, to read where no kernel runs and no network is."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError
@@ -10,57 +12,52 @@ from workshop_utils.upstream import import_nbformat
 
 REPORT = "report.html"
 
-# nbconvert's page without the scripts that it would load from elsewhere, and with folded solutions.
-_PAGE = """\
-{% extends 'lab/index.html.j2' %}
-{% block html_head_js %}{% endblock %}
-{% block html_head_js_mathjax %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}
-{% block jupyter_widgets %}{% endblock %}
-{% block codecell %}
-{% if 'solution' in cell.metadata.get('tags', []) %}
-<details><summary>Solution</summary>{{ super() }}</details>
-{% else %}{{ super() }}{% endif %}
-{% endblock %}
-"""
+# What nbformat raises, too, for a file that is no notebook.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
-def render(executed, page, record=None, title="The course, as this run executed it"):
+def render(
+    executed: Sequence[Path],
+    page: Path,
+    record: dict[str, Any] | None = None,
+    title: str = "The course, as this run executed it",
+) -> Path:
     """One HTML page of executed notebooks that needs nothing from the network, summary on top.
 
     executed: paths of notebooks. page: where to write it. record: the content of the run's
     run.json; without it there is no summary. title: the page's heading. Returns that path.
+    Raises WorkshopError, which names the file, if one of them is no notebook.
     """
     nbformat = import_nbformat()
-    from jinja2 import DictLoader
+    from jinja2 import FileSystemLoader
     from nbconvert import HTMLExporter
 
-    loaded = [(path.stem, nbformat.read(path, as_version=4)) for path in executed]
-    contents = "\n".join(f"- [{name}](#{name})" for name, _ in loaded)
-    summary = report.summary(record) if record else ""
-    head = f'<a id="contents"></a>\n\n# {title}\n\n{summary}'
-    head += f"\n\n## Contents\n\n{contents}"
-    whole = nbformat.v4.new_notebook(metadata=loaded[0][1].metadata)
-    whole.cells = [nbformat.v4.new_markdown_cell(head)]
-    for name, notebook in loaded:
-        whole.cells.append(nbformat.v4.new_markdown_cell(f'<hr id="{name}">'))
-        whole.cells += notebook.cells
-    whole.cells.append(nbformat.v4.new_markdown_cell(_glossary()))
-    present = {name for name, _ in loaded}
-    without_widgets(whole)
-    for cell in whole.cells:
+    present = {_anchor(path) for path in executed}
+    cells = []
+    for path in executed:
+        cells.append(nbformat.v4.new_markdown_cell(f'<hr id="{_anchor(path)}">'))
+        cells += _content(path)
+    cells.append(nbformat.v4.new_markdown_cell(_glossary()))
+    for cell in cells:
         if cell.cell_type == "markdown":
             cell.source = _linked_within_the_page(cell.source, present)
+    head = report.render(
+        "head.html.j2",
+        title=title,
+        summary=report.summary(record) if record else "",
+        contents=[(_anchor(path), path.stem) for path in executed],
+    )
     exporter = HTMLExporter(
         exclude_anchor_links=True,
-        extra_loaders=[DictLoader({"page.html.j2": _PAGE})],
+        extra_loaders=[FileSystemLoader(report.TEMPLATES)],
         template_file="page.html.j2",
     )
-    html, _ = exporter.from_notebook_node(whole, {"metadata": {"name": "Workshop"}})
+    whole = nbformat.v4.new_notebook(cells=cells)
+    html, _ = exporter.from_notebook_node(whole, {"metadata": {"name": "Workshop"}, "head": head})
     return files.write(page, html)
 
 
-def rebuild(folder):
+def rebuild(folder: Path | str) -> Path:
     """Make a run's page again from its executed notebooks and its run.json. Returns its path.
 
     Raises WorkshopError if there are no executed notebooks, or if the record is damaged.
@@ -80,7 +77,16 @@ def rebuild(folder):
     return render(executed, folder / REPORT, record)
 
 
-def without_widgets(notebook):
+def shows(page: Path, executed: Sequence[Path]) -> bool:
+    """Whether the page at that path shows these executed notebooks, and no others."""
+    try:
+        text = page.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return re.findall(r'<hr id="([^"]+)"', text) == [_anchor(copy) for copy in executed]
+
+
+def without_widgets(notebook: Any) -> Any:
     """Keep of widgets what can be shown without a kernel: a picture. Returns the notebook."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -88,7 +94,29 @@ def without_widgets(notebook):
     return notebook
 
 
-def _glossary():
+def _content(path: Path) -> list[Any]:
+    """A notebook's cells without what is no content: nbconvert does not escape all of that."""
+    nbformat = import_nbformat()
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except (nbformat.ValidationError, *_UNREADABLE) as error:
+        raise WorkshopError(f"{paths.display_path(path)} is damaged: it is no notebook.") from error
+    for cell in without_widgets(notebook).cells:
+        tags = cell.metadata.get("tags", [])
+        cell.metadata = {"tags": ["solution"] if "solution" in tags else []}
+        for output in cell.get("outputs", []):
+            if "metadata" in output:
+                output.metadata = {}
+    return notebook.cells
+
+
+def _anchor(notebook: Path) -> str:
+    """A notebook's name as a place to link to: letters, digits, _ and - only."""
+    return re.sub(r"\W", "-", notebook.stem)
+
+
+def _glossary() -> str:
     """The glossary as it stands at the end of a page, with a place to link to for each word."""
     text = paths.GLOSSARY.read_text(encoding="utf-8")
     places = re.sub(
@@ -99,13 +127,13 @@ def _glossary():
     return f'<a id="glossary"></a>\n\n{places}'
 
 
-def _linked_within_the_page(text, present):
+def _linked_within_the_page(text: str, present: set[str]) -> str:
     """Markdown with its links between files turned into links within the page.
 
     present: stems of the notebooks that are on the page; a link to another one becomes its text.
     """
 
-    def notebook(link):
+    def notebook(link: re.Match[str]) -> str:
         return f"[{link[1]}](#{link[2]})" if link[2] in present else link[1]
 
     text = re.sub(r"\[([^\]]*)\]\((\d\d_\w+)\.ipynb\)", notebook, text)
@@ -113,14 +141,5 @@ def _linked_within_the_page(text, present):
     return re.sub(r"\]\((?:\.\./)?README\.md\)", "](#contents)", text)
 
 
-def _glossary_link(link):
+def _glossary_link(link: re.Match[str]) -> str:
     return f"](#glossary-{link[1]})" if link[1] else "](#glossary)"
-
-
-def shows(page, executed):
-    """Whether the page at that path shows these executed notebooks, and no others."""
-    try:
-        text = page.read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return re.findall(r'<hr id="(\w+)"', text) == [copy.stem for copy in executed]

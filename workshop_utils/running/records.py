@@ -8,7 +8,7 @@
     failure     the sentence that it ended with; null if all went well
     parameters  {notebook: {name: value}}, as they were used
     machine     what `machine.describe` returns
-    versions    {package: version or null}
+    versions    what `machine.versions` returns: {package: version or null}, the course's commit
     notebooks   a list of {name, status, seconds}; status is "ok", "failed", "up to date" (a former
                 run's result was kept) or "not run"
     metrics     {name of METRICS: value}, those that could be had
@@ -19,14 +19,19 @@ the notebooks, and without TensorFlow.
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from workshop_utils import files, machine, paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import metrics, notebooks
 
 RECORD = "run.json"
+SCHEMA = Path(__file__).parent / "schemas" / RECORD
+
+_UNDONE = ("failed", "not run")
 
 
 class Record:
@@ -36,13 +41,19 @@ class Record:
     run that made them stays.
     """
 
-    def __init__(self, folder, selected, values, home=None):
+    def __init__(
+        self,
+        folder: Path | str,
+        selected: Sequence[Path],
+        values: dict[str, Any],
+        home: paths.Home | None = None,
+    ) -> None:
         """folder: of the run. selected: paths of its notebooks. values: parameters chosen.
         home: whose artifacts are measured."""
         self._home = home
         self.path = Path(folder) / RECORD
         self._started = time.monotonic()
-        self.content = {
+        self.content: dict[str, Any] = {
             "schema": 1,
             "kind": "run",
             "started": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -65,26 +76,26 @@ class Record:
         }
         self.has_begun = False
 
-    def begin(self):
+    def begin(self) -> None:
         """A notebook is about to run."""
         self.has_begun = True
         self._write()
 
-    def keep(self, notebook):
+    def keep(self, notebook: Path) -> None:
         """One notebook's former result is up to date."""
         self._note(notebook, "up to date", 0.0)
 
-    def add(self, notebook, status, seconds):
+    def add(self, notebook: Path, status: str, seconds: float) -> None:
         """One notebook has run: 'ok' or 'failed'."""
         self._note(notebook, status, seconds)
         self._write()
 
-    def _note(self, notebook, status, seconds):
+    def _note(self, notebook: Path, status: str, seconds: float) -> None:
         for row in self.content["notebooks"]:
             if row["name"] == notebook.stem:
                 row.update(status=status, seconds=round(seconds, 1))
 
-    def finish(self, failure=None):
+    def finish(self, failure: str | None = None) -> None:
         """The run is at its end. failure: the sentence to end with. Computes the metrics."""
         failed = {row["name"] for row in self.content["notebooks"] if row["status"] in _UNDONE}
         self.content.update(
@@ -92,46 +103,23 @@ class Record:
         )
         self._write()
 
-    def _write(self):
+    def _write(self) -> None:
         self.content["seconds"] = round(time.monotonic() - self._started, 1)
         files.write(self.path, json.dumps(self.content, indent=1) + "\n")
 
 
-_UNDONE = ("failed", "not run")
-
-
-def read(path):
-    """The content of a run.json, or of the one in a folder.
+def read(path: Path | str) -> dict[str, Any]:
+    """The content of a run.json, or of the one in a folder; its texts are `printable`.
 
     Raises WorkshopError if there is none, or if it is damaged.
     """
     path = Path(path)
     path = path / RECORD if path.is_dir() else path
-    content = files.read_json(path)
-    if content.get("kind") != "run":
+    if files.read_json(path).get("kind") != "run":
         raise WorkshopError(f"{paths.display_path(path)} is not the record of a run.")
-    for name, kind in _SHAPE.items():
-        if not isinstance(content.get(name), kind):
-            raise WorkshopError(
-                f"{paths.display_path(path)} is damaged: {name} is missing or no {kind}."
-            )
-    for row in content["notebooks"]:
-        if not (isinstance(row, dict) and {"name", "status", "seconds"} <= set(row)):
-            raise WorkshopError(f"{paths.display_path(path)} is damaged: notebooks holds {row!r}.")
-    return content
+    return files.read_json(path, SCHEMA)
 
 
-_SHAPE = {
-    "started": str,
-    "seconds": (int, float),
-    "parameters": dict,
-    "machine": dict,
-    "versions": dict,
-    "notebooks": list,
-    "metrics": dict,
-}
-
-
-def name_of(content):
-    """A run's name for a heading: when it began."""
+def title(content: dict[str, Any]) -> str:
+    """A run's title for a heading: when it began."""
     return content["started"].replace("T", " ").rstrip("Z") + " UTC"

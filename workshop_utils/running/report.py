@@ -1,11 +1,22 @@
 """A run for people: the summary on top of its page, and two runs side by side."""
 
-import html
-import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from workshop_utils import files
 from workshop_utils.running import records
-from workshop_utils.running.metrics import METRICS, written
+from workshop_utils.running.metrics import METRICS, format_metric
+from workshop_utils.terminal import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+# A row of a table for people: a name, and a value or those of two runs.
+Rows = list[tuple[str, ...]]
 
 # Which metrics stand together.
 _CARDS = {
@@ -18,75 +29,76 @@ _CARDS = {
 }
 _UNITS = {"flash_bytes": " bytes", "ram_bytes": " bytes", "equal_answers": " of 256"}
 
-_STYLE = """\
-.run { font: 14px/1.45 system-ui, sans-serif; color: #1f2933; margin: 1em 0; }
-.run .verdict { font-size: 17px; border-left: 6px solid #2e7d32; background: #eef7ee;
-  padding: 10px 14px; margin: 0 0 14px; }
-.run .verdict.bad { border-color: #c62828; background: #fdeeee; }
-.run .cards { display: grid; gap: 12px;
-  grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); }
-.run section { border: 1px solid #d5dbe1; border-radius: 6px; padding: 10px 14px; }
-.run h3 { font-size: 15px; margin: 0 0 6px; }
-.run table { border-collapse: collapse; width: 100%; margin: 0; font-size: 13px;
-  table-layout: auto; }
-.run td { padding: 3px 0; border: 0; text-align: left; vertical-align: top; }
-.run td + td { text-align: right; padding-left: 12px; font-variant-numeric: tabular-nums; }
-.run .text td + td { text-align: left; }
-.run .bar { display: block; height: 6px; background: #4f81bd; border-radius: 3px; min-width: 1px;
-  margin: 3px 0; }
-.run .failed .bar { background: #c62828; }
-.run .differs { background: #fff6d6; }
-.run p { margin: 10px 0; }
-.run .wide { grid-column: 1 / -1; font-size: 13px; }
-.run .wide span { white-space: nowrap; }
-"""
+
+def render(template: str, **values: Any) -> str:
+    """A page, or a part of one, from a template in a file (in TEMPLATES); values are escaped."""
+    return _environment().get_template(template).render(**values).strip()
 
 
-def summary(record):
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=_printable_unless_markup,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _printable_unless_markup(value: Any) -> Any:
+    """What a template writes: `printable` text, which is escaped then, or Markup as it is."""
+    return value if hasattr(value, "__html__") else printable(str(value))
+
+
+# ---- The summary
+
+
+def summary(record: dict[str, Any]) -> str:
     """HTML that says how a run went, for a page that opens offline.
 
-    record: the content of a run.json. There is no empty line in it, so Markdown leaves it alone.
+    record: the content of a run.json.
     """
     good, verdict = _verdict(record)
     metrics = record["metrics"]
-    cards = [
-        _card(title, [(METRICS[name][0], _value(name, metrics[name])) for name in present])
+    cards = {
+        title: [(METRICS[name][0], _value(name, metrics[name])) for name in present]
         for title, names in _CARDS.items()
         if (present := [name for name in names if name in metrics])
-    ]
-    cards += [
-        _times(record),
-        _card("Parameters", _parameters(record).items()),
-        _card("Machine", _machine(record["machine"]).items(), "text"),
-        _versions(record["versions"]),
-    ]
-    parts = [
-        f"<style>{_STYLE}</style>",
-        '<div class="run">',
-        f'<p class="verdict{"" if good else " bad"}">{html.escape(verdict)}</p>',
-        f'<div class="cards">{"".join(cards)}</div>',
-        f"<p>Run of {records.name_of(record)}, {_duration(record['seconds'])} in all.</p>",
-        "</div>",
-    ]
-    return re.sub(r"\n\s*", "\n", "\n".join(parts))
+    }
+    return render(
+        "summary.html.j2",
+        good=good,
+        verdict=verdict,
+        cards=cards,
+        times=_times(record),
+        parameters=_parameters(record),
+        machine=_machine(record),
+        versions={name: _text(version) for name, version in record["versions"].items()},
+        title=records.title(record),
+        duration=_duration(record["seconds"]),
+    )
 
 
-def _verdict(record):
-    """(is it good?, in sentences)"""
+def _verdict(record: dict[str, Any]) -> tuple[bool, str]:
+    """Whether it is good, and that in sentences."""
     metrics = record["metrics"]
     if record.get("failure"):
         return False, f"The run failed. {record['failure']}"
     if not record.get("finished"):
         return False, "The run did not come to its end."
-    if "converged" not in metrics:
+    errors = [value for name, value in metrics.items() if name.startswith("test_mse")]
+    if not errors or not {"converged", "noise_floor"} <= set(metrics):
         return True, "All notebooks of this run went through."
-    error = max(value for name, value in metrics.items() if name.startswith("test_mse"))
-    said = f"test error {error:.4f}, of which noise makes {metrics['noise_floor']:.4f}."
-    learned = metrics["converged"]
+    said = f"test error {max(errors):.4f}, of which noise makes {metrics['noise_floor']:.4f}."
+    learned = bool(metrics["converged"])
     sentence = (
         f"The model has learned the sine: {said}"
         if learned
-        else (f"The model has not learned the sine: {said} Try another seed or more epochs.")
+        else f"The model has not learned the sine: {said} Try another seed or more epochs."
     )
     equal = metrics.get("equal_answers")
     if equal is not None:
@@ -94,84 +106,70 @@ def _verdict(record):
     return learned and equal in (None, 256), sentence
 
 
-def _card(title, rows, kind=""):
-    body = "".join(
-        f"<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>"
-        for name, value in rows
-    )
-    return f'<section><h3>{title}</h3><table class="{kind}">{body}</table></section>'
-
-
-def _versions(found):
-    items = " · ".join(
-        f"<span>{html.escape(name)} {html.escape(_text(version))}</span>"
-        for name, version in found.items()
-    )
-    return f'<section class="wide"><h3>Versions</h3>{items}</section>'
-
-
-def _times(record):
+def _times(record: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
+    """Per notebook: name, time or status, width of its bar in percent, whether it failed."""
     longest = max([row["seconds"] for row in record["notebooks"]] + [0.1])
-    rows = []
-    for row in record["notebooks"]:
-        time = f"{row['seconds']:.1f} s" if row["status"] == "ok" else row["status"]
-        width = 100 * row["seconds"] / longest
-        failed = ' class="failed"' if row["status"] == "failed" else ""
-        rows.append(
-            f"<tr{failed}><td>{html.escape(row['name'])}"
-            f'<span class="bar" style="width:{width:.0f}%"></span></td>'
-            f"<td>{html.escape(time)}</td></tr>"
+    return [
+        (
+            row["name"],
+            _time_or_status(row),
+            f"{100 * row['seconds'] / longest:.0f}",
+            row["status"] == "failed",
         )
-    return f"<section><h3>Time per notebook</h3><table>{''.join(rows)}</table></section>"
+        for row in record["notebooks"]
+    ]
 
 
-def _parameters(record):
+def _time_or_status(row: dict[str, Any]) -> str:
+    return f"{row['seconds']:.1f} s" if row["status"] == "ok" else row["status"]
+
+
+def _parameters(record: dict[str, Any]) -> dict[str, str]:
     """{name: value}; where notebooks differ in one, {'03: NAME': value}."""
-    values = {}
+    values: dict[str, dict[str, str]] = {}
     for notebook, own in record["parameters"].items():
         for name, value in own.items():
-            values.setdefault(name, {})[notebook[:2]] = value
+            values.setdefault(name, {})[notebook[:2]] = str(value)
     flat = {}
     for name, by_notebook in values.items():
-        same = len(set(map(repr, by_notebook.values()))) == 1
+        same = len(set(by_notebook.values())) == 1
         for number, value in by_notebook.items():
             flat[name if same else f"{number}: {name}"] = value
     return flat
 
 
-def _machine(found):
+def _machine(record: dict[str, Any]) -> dict[str, str]:
+    found = record["machine"]
     memory = found.get("memory_bytes")
     return {
-        "System": found.get("system"),
-        "Processor": found.get("processor"),
-        "Architecture": found.get("architecture"),
-        "Cores": found.get("cpus"),
+        "System": _text(found.get("system")),
+        "Processor": _text(found.get("processor")),
+        "Architecture": _text(found.get("architecture")),
+        "Cores": _text(found.get("cpus")),
         "Memory": f"{memory / 1e9:.1f} GB" if memory else "-",
-        "Python": found.get("python"),
+        "Python": _text(found.get("python")),
     }
 
 
-def _value(name, value):
-    return written(name, value) + (_UNITS.get(name, "") if value is not None else "")
+def _value(name: str, value: float | bool | None) -> str:
+    return format_metric(name, value) + (_UNITS.get(name, "") if value is not None else "")
 
 
-def _duration(seconds):
+def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
-
-
-# ---- A page made anew
 
 
 # ---- Two runs
 
 
-def compare(one, other):
+def compare(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Rows]:
     """What two records say, side by side: {section: list of (name, value, other value)}, texts.
 
-    In each section, what differs comes first; of the versions and the machine there is only that.
+    In each section, what differs comes first; of the versions and the machine there is only that,
+    and the course's commit.
     """
     metrics = [name for name in METRICS if name in one["metrics"] or name in other["metrics"]]
-    sections = {
+    sections: dict[str, Rows] = {
         "Parameters": _pairs(_parameters(one), _parameters(other)),
         "Results": [
             (
@@ -183,39 +181,43 @@ def compare(one, other):
         ],
         "Times": _pairs(_seconds(one), _seconds(other)),
         "Versions": _pairs(one["versions"], other["versions"]),
-        "Machine": _pairs(_machine(one["machine"]), _machine(other["machine"])),
+        "Machine": _pairs(_machine(one), _machine(other)),
     }
     for title, rows in sections.items():
         differing = [row for row in rows if row[1] != row[2]]
         equal = [row for row in rows if row[1] == row[2]]
         if title in ("Versions", "Machine"):
-            which = f"{len(equal)} others" if differing else f"all {len(equal)}"
-            equal = [(f"{which} are equal", "", "")] if equal else []
+            equal = _in_short(equal, bool(differing))
         sections[title] = differing + equal
     return sections
 
 
-def _pairs(one, other):
+def _in_short(equal: Rows, others: bool) -> Rows:
+    """How many rows are equal, in place of them; others: whether there are some that differ."""
+    commit = [row for row in equal if row[0] == "commit"]
+    which = f"{len(equal)} others are" if others else f"all {len(equal)} are"
+    which = "1 other is" if which == "1 others are" else which
+    return [*commit, (f"{which} equal", "", "")] if equal else []
+
+
+def _pairs(one: Mapping[str, Any], other: Mapping[str, Any]) -> Rows:
     names = [*one, *(name for name in other if name not in one)]
     return [(name, _text(one.get(name)), _text(other.get(name))) for name in names]
 
 
-def _text(value):
+def _text(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _seconds(record):
-    times = {
-        row["name"]: f"{row['seconds']:.1f} s" if row["status"] == "ok" else row["status"]
-        for row in record["notebooks"]
-    }
+def _seconds(record: dict[str, Any]) -> dict[str, str]:
+    times = {row["name"]: _time_or_status(row) for row in record["notebooks"]}
     return {**times, "in all": f"{record['seconds']:.1f} s"}
 
 
-def compared_text(one, other):
+def comparison_text(one: dict[str, Any], other: dict[str, Any]) -> str:
     """`compare` as lines for a terminal; * marks what differs."""
     sections = compare(one, other)
-    head = ("", records.name_of(one), records.name_of(other))
+    head = ("", records.title(one), records.title(other))
     rows = [head, *(row for rows in sections.values() for row in rows)]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     lines = [f"  {'':<{first}}  {head[1]:<{second}}  {head[2]}"]
@@ -227,24 +229,8 @@ def compared_text(one, other):
     return "\n".join(lines)
 
 
-def compared_page(one, other, page):
+def comparison_page(one: dict[str, Any], other: dict[str, Any], page: Path | str) -> Path:
     """`compare` as an HTML page that needs nothing from elsewhere. Returns its path."""
-    sections = compare(one, other)
-    heads = "".join(f"<td><b>{records.name_of(record)}</b></td>" for record in (one, other))
-    body = [f"<section><table><tr><td></td>{heads}</tr></table></section>"]
-    for title, rows in sections.items():
-        cells = "".join(
-            f"<tr{'' if row[1] == row[2] else ' class=differs'}>"
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
-            + "</tr>"
-            for row in rows
-        )
-        body.append(f"<section><h3>{title}</h3><table>{cells}</table></section>")
-    return files.write(
-        page,
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Two runs</title>'
-        f"<style>body {{ max-width: 900px; margin: 2em auto; }}{_STYLE}"
-        ".run section { margin-bottom: 12px; } .run td { width: 34%; }</style>"
-        f'<div class="run"><h2>Two runs of the course</h2><p>What differs is marked.</p>'
-        f"{''.join(body)}</div></html>\n",
-    )
+    titles = records.title(one), records.title(other)
+    html = render("compare.html.j2", titles=titles, sections=compare(one, other))
+    return files.write(page, html + "\n")

@@ -27,11 +27,13 @@ from workshop_utils import files, training
 from workshop_utils.errors import MissingArtifact, WorkshopError, require_int
 from workshop_utils.paths import Home
 from workshop_utils.progress import Pace, time_left
+from workshop_utils.sweeps.limits import MAX_WORKERS
 from workshop_utils.sweeps.spec import Plan, Values
+from workshop_utils.terminal import printable
 
 PLAN, TABLE, RUNS, WORKERS = "sweep.json", "results.csv", "runs", ".workers"
+SCHEMA = Path(__file__).parent / "schemas" / PLAN
 ATTEMPTS = 3
-MAX_WORKERS = 64  # on one machine
 # TensorFlow keeps some 15 MB of each run, whatever is cleared: a fresh process gives them back.
 RUNS_PER_WORKER = 50
 WAIT_SECONDS = 60  # for a first worker; a scheduler has a sixth of that to answer
@@ -91,17 +93,16 @@ def read(output: str | Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
     Raises MissingArtifact where there is no sweep, WorkshopError if a file is damaged.
     """
     output = Path(output)
+    for path in (output / PLAN, output / TABLE):
+        if not path.is_file():
+            raise MissingArtifact(f"There is no sweep in {output}: {path} is missing.")
+    plan = files.read_json(output / PLAN, SCHEMA)
     try:
-        plan = json.loads((output / PLAN).read_text(encoding="utf-8"))
         text = (output / TABLE).read_text(encoding="utf-8")
-        rows = list(csv.DictReader(io.StringIO(text)))
-        if not isinstance(plan["runs"], list) or any(int(row["run"]) < 1 for row in rows):
+        rows = printable(list(csv.DictReader(io.StringIO(text))))
+        if any(int(row["run"]) < 1 or not row["status"] for row in rows):
             raise ValueError
-    except FileNotFoundError as error:
-        raise MissingArtifact(
-            f"There is no sweep in {output}: {error.filename} is missing."
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise WorkshopError(f"The sweep in {output} is damaged; choose another folder.") from error
     return plan, rows
 

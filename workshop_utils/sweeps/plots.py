@@ -4,9 +4,16 @@ Each takes a table of `report.table` and returns Axes. A configuration is a choi
 parameters but the seed; its error is the median over the seeds.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from workshop_utils import plots
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SINE_ERROR = "Error to the sine (MSE)"
 COLORS = (plots.VERMILION, plots.ORANGE, plots.GREEN, plots.BLACK)  # of a few curves
@@ -21,7 +28,7 @@ SHAPES = {
 MOST_NAMES = 24  # more numbers beside points than that cannot be read
 
 
-def pareto_front(cost, error):
+def pareto_front(cost: ArrayLike, error: ArrayLike) -> np.ndarray:
     """Which points no other point beats: cheaper or as cheap, and better. A mask, shape (n,).
 
     cost, error: shape (n,), less is better. Of equal points the first is on the front.
@@ -34,7 +41,7 @@ def pareto_front(cost, error):
     return front
 
 
-def plot_front(table, groups, cost):
+def plot_front(table: "pd.DataFrame", groups: "pd.DataFrame", cost: str) -> Axes:
     """Error against a cost: all runs small, configurations large, their Pareto front as a line.
 
     groups: of `report.configurations`. cost: 'flash' or 'instructions'. Returns the Axes.
@@ -50,16 +57,16 @@ def plot_front(table, groups, cost):
         at = (row[cost], row["sine_error"])
         axes.annotate(shape(row, groups), at, (5, 5), textcoords="offset points", fontsize=12)
     axes.set_yscale("log")
-    return plots._legend(axes)
+    return plots.add_legend(axes)
 
 
-def shape(row, table):
+def shape(row: "pd.Series", table: "pd.DataFrame") -> str:
     """A configuration's hidden layers in short: '16', or '2×16' where their number differs."""
     depth = f"{row['LAYERS']}×" if table["LAYERS"].nunique() > 1 else ""
     return f"{depth}{row['NEURONS']}"
 
 
-def plot_by_shape(table, name):
+def plot_by_shape(table: "pd.DataFrame", name: str) -> Axes:
     """Error to the sine over a part of the model's shape, good runs and others apart.
 
     name: 'NEURONS' or 'LAYERS'. Returns the Axes.
@@ -80,10 +87,10 @@ def plot_by_shape(table, name):
     axes.set_xticks(values[:: -(-len(values) // 12)], minor=False)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_yscale("log")
-    return plots._legend(axes)
+    return plots.add_legend(axes)
 
 
-def plot_by_noise(table):
+def plot_by_noise(table: "pd.DataFrame") -> Axes:
     """Test error over the noise of the samples, and what noise alone makes. Returns the Axes."""
     axes = plots.new_axes("Error by noise", "Standard deviation of the noise", "Test error (MSE)")
     axes.plot(table["NOISE"], table["test_error"], ".", color=plots.BLUE, label="A run")
@@ -93,10 +100,10 @@ def plot_by_noise(table):
         medians = table.groupby("NOISE")["test_error"].median()
         axes.plot(medians.index, medians, "D", color=plots.VERMILION, label="Median")
     axes.set_ylim(bottom=0)
-    return plots._legend(axes)
+    return plots.add_legend(axes)
 
 
-def plot_by_seed(table):
+def plot_by_seed(table: "pd.DataFrame") -> Axes:
     """How far the error of one configuration scatters with the seed. Returns the Axes.
 
     Each column is a seed, each mark a run: its error to the sine, divided by the median of its
@@ -104,7 +111,7 @@ def plot_by_seed(table):
     """
     from workshop_utils.sweeps import report
 
-    medians = table.groupby(report.names(table))["sine_error"].transform("median")
+    medians = table.groupby(report.configuration_parameters())["sine_error"].transform("median")
     axes = plots.new_axes("Error by seed", "Seed", "Error, times the median")
     ratio = table["sine_error"] / medians
     good = table["good"].to_numpy(bool)
@@ -117,4 +124,4 @@ def plot_by_seed(table):
     some = range(0, len(seeds), -(-len(seeds) // 16))
     axes.set_xticks(list(some), [f"{seeds[number]}" for number in some])
     axes.set_yscale("log")
-    return plots._legend(axes)
+    return plots.add_legend(axes)

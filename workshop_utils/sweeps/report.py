@@ -1,20 +1,30 @@
-"""A sweep's table as answers: the smallest model that is good, and a report of pictures."""
+"""A sweep's table as answers: the smallest model that is good, and a report of pictures.
 
+The report is report.ipynb beside this module, run with papermill in the sweep's folder. Its cells
+with a tag such as needs-NOISE are left out where the noise is the same in all runs.
+"""
+
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workshop_utils import files
 from workshop_utils.errors import MissingArtifact, WorkshopError
 from workshop_utils.running import course, page
 from workshop_utils.sweeps import execute, run, spec
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 NOTEBOOK, PAGE = "report.ipynb", "report.html"
+TEMPLATE = Path(__file__).with_name(NOTEBOOK)
 # The columns that a report cannot do without.
-_NEEDED = {"good": bool, "test_error": float, "sine_error": float} | dict.fromkeys(
-    ("SEED", "NEURONS", "LAYERS", "flash", "ram", "model_bytes", "instructions"), int
-)
+_NEEDED: dict[str, type] = {"good": bool, "test_error": float, "sine_error": float}
+_NEEDED |= dict.fromkeys(("SEED", "NEURONS", "LAYERS"), int)
+_NEEDED |= dict.fromkeys(("flash", "ram", "model_bytes", "instructions"), int)
 
 
-def table(source):
+def table(source: Path | str) -> "pd.DataFrame":
     """The runs that ended well: a pandas DataFrame, a row each.
 
     source: the folder of a sweep, or a CSV file that was its table. Raises MissingArtifact if it is
@@ -29,7 +39,7 @@ def table(source):
         rows = pd.read_csv(path)
         rows = rows[rows["status"] == "ok"].reset_index(drop=True)
         rows = rows.astype(_NEEDED)
-    except (ValueError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise WorkshopError(f"{path} is not the table of a sweep.") from error
     # A table may be older than a parameter, and then had the notebooks' value, or than a metric.
     for name, value in (spec.defaults() | dict.fromkeys(run.METRICS)).items():
@@ -40,30 +50,30 @@ def table(source):
     return rows
 
 
-def names(rows):
-    """The parameters that make a configuration: all but the seed."""
+def configuration_parameters() -> list[str]:
+    """The names of the parameters that make a configuration: all but the seed."""
     return [name for name in spec.defaults() if name != "SEED"]
 
 
-def varied(rows):
+def varied(rows: "pd.DataFrame") -> list[str]:
     """The parameters that differ from row to row."""
     known = (name for name in spec.defaults() if name in rows)
     return [name for name in known if rows[name].nunique() > 1]
 
 
-def configurations(rows):
+def configurations(rows: "pd.DataFrame") -> "pd.DataFrame":
     """A row for each configuration: how many runs, how many are good, and what is usual for them.
 
     Errors and instructions are medians over the seeds, memory is the largest: all have to fit.
     """
-    groups = rows.groupby(names(rows))
+    groups = rows.groupby(configuration_parameters())
     kinds = {name: (name, "median") for name in ("test_error", "sine_error", "instructions")}
     kinds |= {name: (name, "max") for name in ("flash", "ram", "model_bytes")}
     table = groups.agg(runs=("run", "size"), good=("good", "sum"), **kinds).reset_index()
     return table.astype({"instructions": int})
 
 
-def smallest(rows):
+def smallest(rows: "pd.DataFrame") -> "pd.Series | None":
     """The smallest configuration, by flash, whose every run draws a good sine; None if none does.
 
     Of equally small ones it is the most accurate. Returns a row of `configurations`.
@@ -73,7 +83,7 @@ def smallest(rows):
     return None if reliable.empty else reliable.iloc[0]
 
 
-def describe(row, rows):
+def describe(row: "pd.Series", rows: "pd.DataFrame") -> str:
     """A configuration in words: what of it differs in this sweep, and what it costs."""
     what = ", ".join(f"{name} {row[name]}" for name in varied(rows) if name != "SEED")
     return (
@@ -82,13 +92,13 @@ def describe(row, rows):
     )
 
 
-def run_of(rows, row):
+def run_of(rows: "pd.DataFrame", row: "pd.Series") -> int:
     """The number of the run of a configuration whose error is nearest to its median."""
-    same = rows[(rows[names(rows)] == row[names(rows)]).all(axis=1)]
+    same = rows[(rows[configuration_parameters()] == row[configuration_parameters()]).all(axis=1)]
     return int(same.loc[(same["sine_error"] - row["sine_error"]).abs().idxmin(), "run"])
 
 
-def model(folder, number):
+def model(folder: Path | str, number: int) -> bytes:
     """The int8 model (bytes) that a run made. Raises MissingArtifact if it is not there."""
     path = execute.home_of(folder, number).model_tflite
     if not path.is_file():
@@ -99,23 +109,15 @@ def model(folder, number):
 # ---- The report
 
 
-def make(folder):
+def make(folder: Path | str) -> tuple[Path, Path]:
     """Write the report of the sweep in `folder`, executed. Returns the paths (notebook, page).
 
     Raises MissingArtifact if there is no sweep, WorkshopError if no run ended well.
     """
     from workshop_utils.running.kernel import Kernel
-    from workshop_utils.upstream import import_nbformat
 
-    nbformat = import_nbformat()
     folder = Path(folder).resolve()
-    _, every = execute.read(folder)
-    cells = _cells(table(folder), sum(row["status"] != "ok" for row in every))
-    notebook = nbformat.v4.new_notebook(
-        cells=cells,
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
-    )
-    path = files.write(folder / NOTEBOOK, nbformat.writes(notebook) + "\n")
+    path = files.write(folder / NOTEBOOK, _notebook(_topics(folder)))
     kernel = Kernel(path)
     try:
         failure = course.execute(path, path, {}, kernel)
@@ -126,84 +128,25 @@ def make(folder):
     return path, page.render([path], folder / PAGE, title="A sweep")
 
 
-def _cells(rows, failed):
-    """The report's cells; those about a parameter only where it differs from run to run."""
-    from nbformat.v4 import new_code_cell, new_markdown_cell
-
-    cells = []
-
-    def section(text, *sources):
-        cells.append(new_markdown_cell(text))
-        cells.extend(new_code_cell(source) for source in sources)
-
-    section(
-        "# What this sweep found\n\nEach run of the sweep made a dataset, trained notebook 4's "
-        "network, converted it as notebook 5 does, compiled it into firmware and ran that on the "
-        "emulated chip. A *configuration* is a choice of all parameters but the seed.",
-        "import numpy as np\n\nfrom workshop_utils import inference, plots\n"
-        "from workshop_utils.sweeps import plots as sweep_plots\n"
-        "from workshop_utils.sweeps import report as sweep_report\n\n"
-        'rows = sweep_report.table(".")\n'
-        "groups = sweep_report.configurations(rows)\n"
-        'print(f"{len(rows)} runs of {len(groups)} configurations")\n'
-        'print("What differs:", ", ".join(sweep_report.varied(rows)) or "nothing")\n'
-        "print(f\"{rows['good'].sum()} draw a good sine\")\n"
-        "equal = (rows['equal'] == 256).sum()\n"
-        'print(f"{equal} chips gave all 256 answers as the desktop runtime did")',
-    )
-    if failed:
-        section(
-            f"{failed} runs failed, and are left out:",
-            "import pandas as pd\n\nevery = pd.read_csv('results.csv')\n"
-            "every.loc[every['status'] != 'ok', ['run', 'attempts', 'error']]",
-        )
-    section(
-        "## What do memory and time buy?\n\nThe error here is the distance from the sine itself, "
-        "so that noise, which nobody can predict, does not hide what the network does. A diamond "
-        "is a configuration that no other beats: whatever is smaller is worse. The number is its "
-        "neurons in each hidden layer, after that of its hidden layers where that differs.",
-        'sweep_plots.plot_front(rows, groups, "flash");',
-        'sweep_plots.plot_front(rows, groups, "instructions");',
-        "front = groups[sweep_plots.pareto_front(groups['flash'], groups['sine_error'])]\n"
-        "front.sort_values('flash')[[*sweep_report.varied(groups), 'runs', 'good', 'sine_error', "
-        "'flash', 'ram', 'instructions']]",
-    )
-    different = varied(rows)
-    for name, question in {"NEURONS": "wide", "LAYERS": "deep"}.items():
-        if name in different:
-            section(
-                f"## How {question} must it be?\n\nA run *draws a sine* if its test error is "
-                "within 0.01 of that of the sine itself.",
-                f'sweep_plots.plot_by_shape(rows, "{name}");',
-            )
-    if "SEED" in different:
-        section(
-            "## How much is luck?\n\nThe same configuration with another seed has other samples "
-            "and other first weights. 1 is the configuration's median.",
-            "sweep_plots.plot_by_seed(rows);",
-        )
-    if "NOISE" in different:
-        section(
-            "## What does noise do?\n\nThe test error holds the noise of the answers; on average "
-            "no network can be better than its square. A run below the line has a test set that "
-            "happens to hold less noise.",
-            "sweep_plots.plot_by_noise(rows);",
-        )
-    section(
-        "## The smallest that still draws a good sine\n\nThe smallest configuration of which "
-        "*every* seed's run is good; one lucky run is no recommendation. With few seeds the "
-        "smallest of many may be a lucky one, too: try it with fresh seeds before you trust it.",
-        "best = sweep_report.smallest(rows)\n"
-        'print("None is." if best is None else sweep_report.describe(best, rows))',
-    )
+def _topics(folder: Path) -> set[str]:
+    """What there is to say of a sweep: its varied parameters, 'failed' runs, a 'smallest' model."""
+    _, every = execute.read(folder)
+    rows = table(folder)
+    topics = set(varied(rows))
+    if any(row["status"] != "ok" for row in every):
+        topics.add("failed")
     if smallest(rows) is not None:
-        section(
-            "Its wave, from the run whose error is the median:",
-            'content = sweep_report.model(".", sweep_report.run_of(rows, best))\n'
-            "x = np.linspace(0, 2 * np.pi, 256, dtype=np.float32)\n"
-            'y = inference.predict(content, x)\nplots.plot_predictions(x, None, {"int8": y}, '
-            '"The smallest good model");',
-        )
-    for number, cell in enumerate(cells):
-        cell["id"] = f"report-{number:02}"
-    return cells
+        topics.add("smallest")
+    return topics
+
+
+def _notebook(topics: set[str]) -> str:
+    """The text of the template without the cells that are tagged needs-TOPIC for another topic."""
+    content = json.loads(TEMPLATE.read_text(encoding="utf-8"))
+    needed = {f"needs-{topic}" for topic in topics}
+    content["cells"] = [
+        cell
+        for cell in content["cells"]
+        if all(tag in needed for tag in cell["metadata"].get("tags", []) if tag.startswith("needs"))
+    ]
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

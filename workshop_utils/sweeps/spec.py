@@ -27,9 +27,8 @@ from typing import Any, NamedTuple
 from workshop_utils import convert, data, files, training
 from workshop_utils.errors import WorkshopError, require_int
 from workshop_utils.running import notebooks
+from workshop_utils.sweeps.limits import CONFIRM, MAX_RUNS
 
-CONFIRM = 500  # more runs than that have to be confirmed
-MAX_RUNS = 100_000  # and more are a mistake
 # The parameters that a sweep can vary, and the notebook whose values they have if it does not. The
 # options of `convert.to_int8` come on top.
 PARAMETERS = {

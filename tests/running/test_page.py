@@ -1,0 +1,124 @@
+"""The page of a run, made of its executed notebooks and its record."""
+
+import re
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+from record_factory import (
+    HOSTILE,
+    MARKUP,
+    elements,
+    harmful,
+    hostile_run,
+    moves_the_cursor,
+    write_notebook,
+    write_run,
+)
+
+from workshop_utils.cli import main
+from workshop_utils.errors import WorkshopError
+from workshop_utils.running import page
+
+
+def test_the_page_is_made_again(tmp_path):
+    folder = write_run(tmp_path / "a run")
+    result = CliRunner().invoke(main, ["report", str(folder)])
+    assert result.exit_code == 0 and str(folder / "report.html") in result.stdout
+    text = (folder / "report.html").read_text()
+    assert text.index("has learned the sine") < text.index("text of 03_small_model")
+    assert "&lt;div" not in text and '<p class="verdict">' in text, "The summary is not HTML."
+    assert not re.findall(r'<(?:script|img|link)[^>]*(?:src|href)="(?!data:)[^"]+"', text)
+
+
+def test_without_a_record_there_is_no_summary(tmp_path):
+    folder = write_run(tmp_path / "run")
+    (folder / "run.json").unlink()
+    again = page.rebuild(folder).read_text()
+    assert "text of 04_larger_model" in again and "verdict" not in again
+
+
+def test_nothing_to_make_a_page_of(tmp_path):
+    result = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert result.exit_code == 1 and "There are no executed notebooks in" in result.stderr
+
+
+def test_a_file_that_is_no_notebook_is_named(tmp_path):
+    folder = write_run(tmp_path / "run")
+    for content in ("", "[]", "{}", '{"cells": 1, "metadata": {}, "nbformat": 4}'):
+        (folder / "03_small_model.ipynb").write_text(content)
+        with pytest.raises(WorkshopError, match=r"03_small_model\.ipynb is damaged"):
+            page.rebuild(folder)
+
+
+def test_the_page_knows_what_it_shows(tmp_path):
+    folder = write_run(tmp_path / "run")
+    made = page.rebuild(folder)
+    first, second = sorted(folder.glob("*.ipynb"))
+    assert page.shows(made, [first, second])
+    assert not page.shows(made, [first]) and not page.shows(made, [second, first])
+    assert not page.shows(folder / "other.html", [first, second])
+
+
+def test_links_between_files_become_links_within_the_page(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    text = "[a](02_b.ipynb) [b](09_no.ipynb) [c](glossary.md#flat-buffer) [d](../README.md)"
+    write_notebook(folder / "01_a.ipynb", [nbformat.v4.new_markdown_cell(text)])
+    write_notebook(folder / "02_b.ipynb")
+    made = page.rebuild(folder).read_text()
+    for link in ('"#02_b">a<', '"#glossary-flat-buffer">c<', '"#contents">d<'):
+        assert link in made
+    assert "09_no" not in made
+
+
+# ---- What comes from other computers
+
+
+def test_no_text_of_a_record_is_markup_in_its_page(tmp_path):
+    pages = []
+    for text in (HOSTILE, "harmless"):
+        folder = write_run(tmp_path / text[-8:], hostile_run(text))
+        result = CliRunner().invoke(main, ["report", str(folder)])
+        assert result.exit_code == 0 and not moves_the_cursor(result.output)
+        pages.append((folder / "report.html").read_text(encoding="utf-8"))
+    hostile, harmless = pages
+    assert elements(hostile) == elements(harmless)
+    assert not harmful(hostile)
+    summary = hostile[hostile.index('<div class="run">') : hostile.index("Contents</h2>")]
+    assert not moves_the_cursor(summary)
+    assert summary.count("&lt;script&gt;") > 10 and "<h1" not in summary
+
+
+def test_the_name_of_a_notebook_is_no_markup(tmp_path):
+    name = f"03_{MARKUP}".replace("/", "|")
+    made = write_run(tmp_path / "run", hostile_run("x"))
+    write_notebook(made / f"{name}.ipynb", [nbformat.v4.new_markdown_cell("text")])
+    (made / "run.json").unlink()
+    text = page.rebuild(made).read_text(encoding="utf-8")
+    assert not harmful(text) and "&lt;script&gt;alert(1)" in text
+
+
+def test_no_metadata_of_an_executed_notebook_is_markup(tmp_path):
+    picture = nbformat.v4.new_output(
+        "display_data",
+        {"image/png": "iVBORw0KGgo=", "text/plain": HOSTILE},
+        metadata={"image/png": {"width": HOSTILE, "height": HOSTILE}, HOSTILE: HOSTILE},
+    )
+    cell = nbformat.v4.new_code_cell(
+        HOSTILE,
+        execution_count=1,
+        outputs=[picture, nbformat.v4.new_output("stream", name="stdout", text=HOSTILE)],
+        metadata={"tags": ["solution", HOSTILE], "name": MARKUP, HOSTILE: HOSTILE},
+    )
+    write_notebook(
+        tmp_path / "01_a.ipynb",
+        [cell],
+        title=HOSTILE,
+        authors=[{"name": HOSTILE}],
+        language_info={"name": HOSTILE, "pygments_lexer": HOSTILE, "mimetype": HOSTILE},
+        widgets={"application/vnd.jupyter.widget-state+json": {"state": {HOSTILE: HOSTILE}}},
+    )
+    text = page.rebuild(tmp_path).read_text(encoding="utf-8")
+    assert not harmful(text) and "<title>Workshop</title>" in text
+    assert text.count("<details><summary>Solution") == 1

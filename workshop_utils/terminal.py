@@ -1,0 +1,22 @@
+"""What may be printed on a terminal: texts from other computers, made harmless."""
+
+from typing import Any
+
+
+def printable(value: Any, keep: str = "") -> Any:
+    """`value` without characters that could move the cursor or turn the direction of writing.
+
+    A text gets a space in place of each of them; lists and dicts are gone through to their last
+    text, names included; anything else stays as it is. keep: characters that may stay, such as
+    line breaks.
+    """
+    if isinstance(value, str):
+        return "".join(
+            character if character.isprintable() or character in keep else " "
+            for character in value
+        )
+    if isinstance(value, dict):
+        return {printable(name, keep): printable(item, keep) for name, item in value.items()}
+    if isinstance(value, list):
+        return [printable(item, keep) for item in value]
+    return value
