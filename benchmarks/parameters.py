@@ -5,6 +5,7 @@
 No cell may fail. A run that does not learn has to say so and why; the lines are printed.
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -48,6 +49,7 @@ def verdicts(output):
 
 def main():
     """Print each run's result."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     failures = 0
     with tempfile.TemporaryDirectory() as name:
         home = Home(Path(name))

@@ -8,6 +8,7 @@ picture of the cell tagged 'readme' becomes docs/result.png, the artifacts becom
 `workshop catch-up`, and the model becomes the firmware's reference model.
 """
 
+import argparse
 import base64
 import hashlib
 import os
@@ -63,6 +64,7 @@ def keep_artifacts(home):
 
 def main():
     """Refresh every notebook; stop at the first that fails."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WORKSHOP_HOME"] = folder  # for the kernels
         home = Home(Path(folder))

@@ -7,6 +7,7 @@ platform that the course supports.
 import importlib.metadata
 import itertools
 import re
+import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -30,10 +31,15 @@ PLATFORMS = {
     "macOS arm64": ("darwin", "arm64", "Darwin", "posix"),
     "Windows x86-64": ("win32", "AMD64", "Windows", "nt"),
 }
-LOCK_COMMAND = (
-    ".venv/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10"
-    " --generate-hashes --no-annotate -o requirements.lock"
-)
+OPTIONS = "--universal --python-version 3.10 --generate-hashes --no-annotate"
+# Each lock by the command that makes it, and the extras of pyproject.toml that are in it.
+LOCKS = {
+    "requirements.lock": (f"--extra setup {OPTIONS} -o requirements.lock", ["setup"]),
+    "requirements-dev.lock": (
+        f"--all-extras {OPTIONS} -c requirements.lock -o requirements-dev.lock",
+        ["setup", "dev"],
+    ),
+}
 
 
 def environments():
@@ -62,15 +68,14 @@ def applies(requirement, environment):
     return requirement.marker is None or requirement.marker.evaluate(environment)
 
 
-def project_requirements(pyproject_text):
-    """(the strings of [project] dependencies, the same plus those of every extra)"""
+def project_requirements(pyproject_text, extras=()):
+    """The strings of [project] dependencies plus those of the extras."""
     project = tomllib.loads(pyproject_text)["project"]
-    dependencies = project["dependencies"]
-    extras = project.get("optional-dependencies", {})
-    return dependencies, dependencies + [r for extra in extras.values() for r in extra]
+    optional = project["optional-dependencies"]
+    return project["dependencies"] + [r for extra in extras for r in optional[extra]]
 
 
-def check_lock(pyproject_text, lock_text):
+def check_lock(pyproject_text, lock_text, extras=("setup", "dev")):
     """What is wrong with the lock: a list of sentences, empty if it is right."""
     problems = []
     locked = read_lock(lock_text)
@@ -79,7 +84,7 @@ def check_lock(pyproject_text, lock_text):
             problems.append(f"requirements.lock has no sha256 hashes for {requirement.name}")
         if pin(requirement) is None:
             problems.append(f"requirements.lock does not pin {requirement.name}")
-    wanted = [Requirement(text) for text in project_requirements(pyproject_text)[1]]
+    wanted = [Requirement(text) for text in project_requirements(pyproject_text, extras)]
     for requirement in wanted:
         if pin(requirement) is None:
             problems.append(f"pyproject.toml does not pin {requirement.name}")
@@ -108,7 +113,7 @@ def check_conda(pyproject_text, conda_text):
     lists = [entry["pip"] for entry in content if isinstance(entry, dict)]
     if len(lists) != 1:
         return ["environment.yml has no pip section"]
-    wanted = [*project_requirements(pyproject_text)[0], "-e ."]
+    wanted = [*project_requirements(pyproject_text), "-e ."]
     for line in wanted:
         if line not in lists[0]:
             problems.append(f"environment.yml lacks {line!r}")
@@ -139,12 +144,10 @@ def check_installed(lock_text, installed, environment):
         for requirement, _ in read_lock(lock_text)
         if applies(requirement, environment)
     }
-    # pip comes with Python's venv, workshop-utils is this project.
-    exempt = {"pip", "workshop-utils"}
     problems = [
-        f"{name} {version} is installed, requirements.lock has {locked.get(name, 'none')}"
+        f"{name} {version} is installed, the lock has {locked.get(name, 'none')}"
         for name, version in installed.items()
-        if name not in exempt and locked.get(name) != version
+        if name != "workshop-utils" and locked.get(name) != version
     ]
     problems += [f"{name} is not installed" for name in locked if name not in installed]
     return problems
@@ -161,20 +164,43 @@ def pinned(name):
     return re.search(rf'"({re.escape(name)}==[^ "]+)', read("pyproject.toml")).group(1)
 
 
-def test_the_lock_has_what_pyproject_wants():
-    assert check_lock(read("pyproject.toml"), read("requirements.lock")) == []
+@pytest.mark.parametrize("lock", LOCKS)
+def test_the_lock_has_what_pyproject_wants(lock):
+    assert check_lock(read("pyproject.toml"), read(lock), LOCKS[lock][1]) == []
 
 
-def test_the_lock_says_how_it_is_made():
-    assert LOCK_COMMAND in " ".join(read("requirements.lock").splitlines()[:2])
+@pytest.mark.parametrize("lock", LOCKS)
+def test_the_lock_says_how_it_is_made(lock):
+    command = f"uv pip compile pyproject.toml {LOCKS[lock][0]}"
+    assert command in read(lock).splitlines()[1]
+    assert f".venv/bin/{command}\n" in read("README.md")
 
 
-def test_the_lock_names_no_index():
-    assert not re.search(r"https?://|--(extra-)?index-url|--find-links", read("requirements.lock"))
+@pytest.mark.parametrize("lock", LOCKS)
+def test_the_lock_names_no_index(lock):
+    assert not re.search(r"https?://|--(extra-)?index-url|--find-links", read(lock))
+
+
+def test_what_tests_need_changes_nothing_of_the_course():
+    course, all_of_it = (read_lock(read(lock)) for lock in LOCKS)
+    for where, environment in environments().items():
+        installed, with_tests = (
+            {(r.name, pin(r)) for r, _ in lock if applies(r, environment)}
+            for lock in (course, all_of_it)
+        )
+        assert installed <= with_tests, where
+    names = {requirement.name for requirement, _ in course}
+    assert not names & {"ruff", "mypy", "hypothesis", "playwright", "deptry"}
 
 
 def test_conda_gets_what_pyproject_wants():
     assert check_conda(read("pyproject.toml"), read("environment.yml")) == []
+
+
+def test_what_is_imported_is_declared():
+    command = [sys.executable, "-m", "deptry", ".", "--no-ansi"]
+    result = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def test_pyproject_allows_the_pythons_that_are_tested_here():
@@ -194,7 +220,8 @@ def test_what_is_installed_is_what_is_locked():
     if not (Path(sys.prefix) / ".workshop-set-up").is_file():
         pytest.skip("this Python was not set up by install.sh")
     environment = {**default_environment(), "extra": ""}
-    assert check_installed(read("requirements.lock"), installed, environment) == []
+    lock = "requirements-dev.lock" if "pytest-xdist" in installed else "requirements.lock"
+    assert check_installed(read(lock), installed, environment) == []
 
 
 # A check that cannot fail proves nothing, so each is shown a changed copy.
@@ -202,31 +229,31 @@ def test_what_is_installed_is_what_is_locked():
 
 @pytest.mark.parametrize("name", ["numpy", "tensorflow", "jupyterlab", "uv", "pytest"])
 def test_another_version_in_the_lock_is_noticed(name):
-    changed = replaced(read("requirements.lock"), f"\n{pinned(name)}", f"\n{name}==0.0.1")
+    changed = replaced(read("requirements-dev.lock"), f"\n{pinned(name)}", f"\n{name}==0.0.1")
     assert any(f"wants {name} " in p for p in check_lock(read("pyproject.toml"), changed))
 
 
 def test_another_version_in_pyproject_is_noticed():
     changed = replaced(read("pyproject.toml"), pinned("papermill"), "papermill==0.0.1")
-    assert check_lock(changed, read("requirements.lock"))
+    assert check_lock(changed, read("requirements-dev.lock"))
     assert check_conda(changed, read("environment.yml"))
 
 
 def test_a_loose_requirement_is_noticed():
     changed = replaced(read("pyproject.toml"), pinned("tqdm"), "tqdm>=4")
-    assert "pyproject.toml does not pin tqdm" in check_lock(changed, read("requirements.lock"))
+    assert "pyproject.toml does not pin tqdm" in check_lock(changed, read("requirements-dev.lock"))
 
 
 def test_a_package_missing_on_one_platform_is_noticed():
     line = f"\n{pinned('click')}"
-    changed = replaced(read("requirements.lock"), line, f"{line} ; sys_platform != 'win32'")
+    changed = replaced(read("requirements-dev.lock"), line, f"{line} ; sys_platform != 'win32'")
     problems = check_lock(read("pyproject.toml"), changed)
     assert len(problems) == len(PYTHONS)
     assert all("Windows" in p for p in problems)
 
 
 def test_missing_and_broken_hashes_are_noticed():
-    lock = read("requirements.lock")
+    lock = read("requirements-dev.lock")
     without = re.sub(r"(\nclick==[^ ]+)( \\\n +--hash=\S+)+", r"\1", lock)
     assert without != lock
     sentence = "requirements.lock has no sha256 hashes for click"
@@ -254,13 +281,13 @@ def test_a_package_installed_in_another_version_is_noticed():
     environment = environments()["Python 3.11 on Linux x86-64"]
     locked = {
         canonicalize_name(requirement.name): pin(requirement)
-        for requirement, _ in read_lock(read("requirements.lock"))
+        for requirement, _ in read_lock(read("requirements-dev.lock"))
         if applies(requirement, environment)
     }
-    assert check_installed(read("requirements.lock"), locked, environment) == []
+    assert check_installed(read("requirements-dev.lock"), locked, environment) == []
     for changed in ({"click": "0.0.1"}, {"unlocked": "1.0"}):
-        assert check_installed(read("requirements.lock"), {**locked, **changed}, environment)
+        assert check_installed(read("requirements-dev.lock"), {**locked, **changed}, environment)
     del locked["click"]
-    assert check_installed(read("requirements.lock"), locked, environment) == [
+    assert check_installed(read("requirements-dev.lock"), locked, environment) == [
         "click is not installed"
     ]
