@@ -124,6 +124,8 @@ CASES = [
         (np.float32(0.0244 / 0.0081), RIGHT, "scale of the input"),
         (np.array(0.0244 / 0.0081), RIGHT, "scale of the input"),
         (3, NOT_YET, "exactly"),
+        (3.2, NOT_YET, "exactly"),
+        (3.5, NOT_YET, "largest y"),
         (7, NOT_YET, "largest y"),
     ]),
 ]  # fmt: skip
@@ -136,6 +138,14 @@ CASES = [
 def test_a_check(check, arguments, answer, verdict, words):
     said = check(answer, *arguments)
     assert said.startswith(verdict) and words in said
+
+
+def test_inputs_that_are_clipped_say_nothing_about_rounding():
+    x = np.linspace(0, 6.28, 500)
+    assert (x / SCALE > 255).sum() > 3
+    assert exercises.cut_off(errors(np.floor, x), x, SCALE).startswith(RIGHT)
+    assert exercises.cut_off(errors(np.round, x), x, SCALE).startswith(YOUR_TURN)
+    assert "rounds up" in exercises.cut_off(errors(np.ceil, x), x, SCALE)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,28 @@ def test_the_notebook_that_failed_is_marked_and_times_are_those_of_the_rest():
     assert times == ["2.0 s", "failed", "not run"]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(30.4, "30 s"), (119, "119 s"), (120, "2.0 min"), (459, "7.7 min")]
+)
+def test_how_long_it_took(seconds, words):
+    assert f"UTC, {words} in all." in report.summary(record(seconds=seconds))
+
+
+def test_the_worst_error_is_the_one_to_speak_of():
+    metrics = {"converged": True, "noise_floor": 0.01, "test_mse_float": 0.011}
+    text = report.summary(record(metrics={**metrics, "test_mse_int8": 0.0123}))
+    assert "test error 0.0123, of which noise makes 0.0100." in text
+
+
+def test_a_bar_is_as_long_as_its_notebook_took():
+    rows = [
+        {"name": name, "status": "ok", "seconds": seconds}
+        for name, seconds in {"01_a": 2.0, "02_b": 8.0, "03_c": 4.0}.items()
+    ]
+    text = report.summary(record(notebooks=rows))
+    assert re.findall(r"width:(\d+)%", text) == ["25", "100", "50"]
+
+
 def test_one_parameter_with_two_values_is_shown_twice():
     text = report.summary(record(parameters={"03_a": {"SEED": 1}, "04_b": {"SEED": 2}}))
     assert "03: SEED" in text and "04: SEED" in text
