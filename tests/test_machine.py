@@ -33,12 +33,15 @@ def test_versions_are_those_of_the_packages():
     assert machine.installed("numpy") == version("numpy")
     assert machine.installed("no-such-package") is None
     versions = machine.versions()
-    assert versions["numpy"] == version("numpy") and set(versions) == set(machine.pins())
+    assert versions["numpy"] == version("numpy")
+    assert set(versions) - {"commit"} == set(machine.pins())
+    assert versions.get("commit") == machine.commit()
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.setattr(machine.paths, "PROJECT", tmp_path)
+    monkeypatch.setattr(machine, "commit", lambda: None)
     return tmp_path
 
 
@@ -70,6 +73,11 @@ def test_the_lock_has_a_version_per_package(project):
         "    --hash=sha256:33\n"
     )
     assert machine.locked() == {"one": "1.2.3", "three-four": "7.post1"}
+
+
+def test_the_commit_comes_first_where_there_is_one(project, monkeypatch):
+    monkeypatch.setattr(machine, "commit", lambda: "0123456789ab")
+    assert machine.versions() == {"commit": "0123456789ab"}
 
 
 def test_without_the_projects_files_there_are_no_versions(project):

@@ -293,7 +293,7 @@ def test_an_edit_changes_what_it_says_and_nothing_else():
         ("subgraphs.0.inputs", [-1]),
         ("subgraphs.0.outputs", [7]),
         ("subgraphs.0.operators.0.inputs", [0, 99, 2]),
-        ("subgraphs.0.operators.0.inputs", [0, 1, -5]),
+        ("subgraphs.0.operators.0.inputs", [0, 1, -2]),
         ("subgraphs.0.operators.1.outputs", [7]),
         ("subgraphs.0.operators.1.opcodeIndex", 1),
         ("operatorCodes", None),
@@ -379,6 +379,17 @@ def test_much_damage_is_told_from_none():
             content[dice.randrange(len(content))] = dice.choice([0, 1, 127, 128, 255])
         models += is_model_or_sentence(bytes(content))
     assert 200 < models < 1800
+
+
+def test_an_offset_cannot_lead_to_before_the_first_byte():
+    """Where Python would count from the end, and find there what it looks for."""
+    (root,) = struct.unpack_from("<I", REFERENCE, 0)
+    (back,) = struct.unpack_from("<i", REFERENCE, root)
+    (size,) = struct.unpack_from("<H", REFERENCE, root - back)
+    fields = REFERENCE[root - back : root - back + size]
+    content = bytearray(REFERENCE + fields)
+    struct.pack_into("<i", content, root, root + size)
+    assert not is_model_or_sentence(bytes(content))
 
 
 def test_a_small_file_cannot_claim_to_be_a_large_model():
