@@ -28,6 +28,7 @@ def test_the_record_grows_with_the_run(reference_home, tmp_path):
     stopped = records.read(tmp_path)
     first, *others = (row["status"] for row in stopped["notebooks"])
     assert first == "ok" and set(others) == {"not run"}
+    assert stopped["notebooks"][0]["seconds"] == 3.1
     assert stopped["parameters"]["06_microcontroller"]["CYCLES"] == 3
     assert stopped["parameters"]["05_tensorflow_lite"] == {"REPRESENTATIVE": 500}
     made.add(selected[1], "failed", 1)
@@ -36,6 +37,18 @@ def test_the_record_grows_with_the_run(reference_home, tmp_path):
     assert ended["finished"] and ended["failure"] == "06 failed"
     assert ended["metrics"]["converged"] and ended["seconds"] >= 0
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", ended["started"])
+
+
+@pytest.mark.parametrize(("status", "counts"), [("ok", True), ("failed", False), (None, False)])
+def test_metrics_are_of_notebooks_that_ran(reference_home, tmp_path, status, counts):
+    """What a former run left behind is not this one's."""
+    selected = notebooks.select(only="05")
+    made = records.Record(tmp_path, selected, {})
+    if status:
+        made.add(selected[0], status, 1)
+    made.finish()
+    assert ("int8_bytes" in made.content["metrics"]) == counts
+    assert "val_loss" in made.content["metrics"], "Notebook 4 did not have to run."
 
 
 @pytest.mark.parametrize(

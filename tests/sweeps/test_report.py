@@ -104,6 +104,8 @@ def test_the_smallest_is_good_for_every_seed():
 
 def test_a_configuration_is_the_median_of_its_errors_and_the_most_of_its_memory():
     rows = report.table(SHIPPED)
+    for name in ("flash", "ram"):  # as if the seed mattered for them
+        rows[name] += rows["SEED"] * rows["SEED"]
     groups = report.configurations(rows)
     assert groups["runs"].sum() == len(rows)
     for _, group in groups.iterrows():
