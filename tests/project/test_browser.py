@@ -19,6 +19,7 @@ import pytest
 
 from workshop_utils import paths
 from workshop_utils.running import notebooks
+from workshop_utils.running import page as pages
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser"])), None)
 if CHROMIUM is None:
@@ -270,7 +271,7 @@ def is_local(url):
 
 
 def test_the_page_of_a_run_is_whole_and_stays_at_home(page, screenshots, tmp_path):
-    report = page.render(list(notebooks.notebooks().values()), tmp_path / "report.html")
+    report = pages.render(list(notebooks.notebooks().values()), tmp_path / "report.html")
     page.goto(report.as_uri())
     page.wait_for_load_state("networkidle")
     elsewhere = [url for url in page.asked if url != report.as_uri() and not url.startswith("data")]
