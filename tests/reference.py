@@ -14,7 +14,8 @@ from workshop_utils.upstream import tflite_schema
 
 schema = tflite_schema()
 
-RELU, RELU6 = schema.ActivationFunctionType.RELU, schema.ActivationFunctionType.RELU6
+# Least and greatest value of the activations that the engine has, in the schema's order.
+ACTIVATIONS = {"NONE": (-math.inf, math.inf), "RELU": (0, math.inf), "RELU6": (0, 6)}
 
 
 @dataclass
@@ -85,10 +86,18 @@ def _multipliers(source, weights, target, channels):
 
 
 def _limits(activation, target):
-    s_out, zero = np.float32(target.quantization.scale[0]), _zero_point(target)
-    low = max(-128, zero) if activation in (RELU, RELU6) else -128
-    six = zero + _divide(*float(np.float32(6) / s_out).as_integer_ratio())
-    return low, min(127, six) if activation == RELU6 else 127
+    numbers = vars(schema.ActivationFunctionType)
+    (ends,) = (ends for name, ends in ACTIVATIONS.items() if numbers[name] == activation)
+    low, high = (_code(end, target) for end in ends)
+    return max(-128, low), min(127, high)
+
+
+def _code(value, target):
+    """The code of a value, not clipped; an infinite one stays what it is."""
+    if math.isinf(value):
+        return value
+    steps = np.float32(value) / np.float32(target.quantization.scale[0])
+    return _zero_point(target) + _divide(*float(steps).as_integer_ratio())
 
 
 def _divide(numerator, denominator):

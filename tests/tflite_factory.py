@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from reference import ACTIVATIONS
 
 from workshop_utils.device.tflite import edited
 from workshop_utils.upstream import pack_tflite, tflite_schema
@@ -155,8 +156,7 @@ def _forward(layer, value):
 
 
 def _activated(layer, value):
-    limits = {"NONE": (-np.inf, np.inf), "RELU": (0, np.inf), "RELU6": (0, 6)}[layer.activation]
-    return np.clip(value, *limits)
+    return np.clip(value, *ACTIVATIONS[layer.activation])
 
 
 def _range(value):
@@ -306,8 +306,8 @@ def proof_models():
         models[f"sine {name}"] = quantized(sine_layers(widths))
         models[f"sine {name} per channel"] = quantized(sine_layers(widths), per_channel=True)
     tutorial = (1, 16, 16, 1)
-    models["sine RELU6"] = quantized(sine_layers(tutorial, "RELU6"))
-    models["sine NONE"] = quantized(sine_layers(tutorial, "NONE"))
+    others = [name for name in ACTIVATIONS if name != "RELU"]  # which the models above have
+    models |= {f"sine {name}": quantized(sine_layers(tutorial, name)) for name in others}
     models["sine without bias"] = quantized(sine_layers(tutorial, bias=False))
     models["sine bias input left out"] = edited(models["sine without bias"], _leave_bias_out)
     models |= _random_models() | _edge_models()
@@ -374,7 +374,7 @@ def float_models():
     models = {}
     for widths in [(1, 1), (1, 8, 1), (1, 16, 16, 1), (1, 5, 7, 3, 2), (2, 33, 17, 1), (3, 64, 1)]:
         name = "-".join(map(str, widths))
-        for activation in ("NONE", "RELU", "RELU6"):
+        for activation in ACTIVATIONS:
             layers = sine_layers(widths, activation, seed=3)
             layers[0].weights *= 5  # so that RELU6 reaches 6
             models[f"{name} {activation}"] = fully_connected(layers, "float32")
@@ -411,14 +411,6 @@ def bad_models():
         "LOGISTIC": (_operator_code(Operator.LOGISTIC), "operator LOGISTIC"),
         "GELU": (_operator_code(Operator.GELU), "operator (GELU|150)"),
         "custom operator": (_operator_code(Operator.CUSTOM), "operator (CUSTOM|32)"),
-        "RELU_N1_TO_1": (
-            setter(f"{operators}.0.builtinOptions.fusedActivationFunction", 2),
-            "activation (RELU_N1_TO_1|2)",
-        ),
-        "TANH": (
-            setter(f"{operators}.1.builtinOptions.fusedActivationFunction", 4),
-            "activation (TANH|4)",
-        ),
         "shuffled weights": (
             setter(f"{operators}.0.builtinOptions.weightsFormat", 1),
             "weights format",
@@ -474,6 +466,10 @@ def bad_models():
         "output in the middle": (setter("subgraphs.0.outputs", [3]), "chain"),
         "layer that reads the input again": (setter(f"{operators}.1.inputs", [0, 4, 5]), "chain"),
     }
+    for name, number in vars(Activation).items():
+        if name.isupper() and name not in ACTIVATIONS:
+            fused = f"{operators}.{number % 2}.builtinOptions.fusedActivationFunction"
+            edits[name] = (setter(fused, number), rf"activation ({name}|{number})$")
     models = {name: (edited(good, edit), reason) for name, (edit, reason) in edits.items()}
     by_column = setter(f"{tensors}.1.quantization.quantizedDimension", 1)
     models["scales of columns"] = (edited(channels, by_column), "quantization")

@@ -1,11 +1,13 @@
 """Execute the notebooks and store their outputs in place: the canonical run.
 
-    .venv/bin/python tools/refresh_notebooks.py
+    .venv/bin/python tools/refresh_notebooks.py              # all of them
+    .venv/bin/python tools/refresh_notebooks.py --only 07    # one, with the reference artifacts
 
 Run it after every change to a notebook or to a helper whose results it shows. Artifacts go to a
 temporary folder. What a reader has no use for, such as times of execution, is left out. The
 picture of the cell tagged 'readme' becomes docs/result.png, the artifacts become the reference for
-`workshop catch-up`, and the model becomes the firmware's reference model.
+`workshop catch-up`, and the model becomes the firmware's reference model. A notebook alone changes
+neither of the two.
 """
 
 import argparse
@@ -54,7 +56,7 @@ def pictures(notebook, tag):
 def keep_artifacts(home):
     """Make what this run has left in its home the reference artifacts, with their hashes."""
     hashes = []
-    for path in catchup.artifacts("99", home):
+    for path in catchup.artifacts(home=home):
         if path.suffix != ".cc":
             content = path.read_bytes()
             files.write(paths.REFERENCE_DIR / path.name, content)
@@ -63,19 +65,24 @@ def keep_artifacts(home):
 
 
 def main():
-    """Refresh every notebook; stop at the first that fails."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    """Refresh the notebooks; stop at the first that fails."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", metavar="NN", help="refresh notebook NN alone")
+    only = parser.parse_args().only
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WORKSHOP_HOME"] = folder  # for the kernels
         home = Home(Path(folder))
-        for path in notebooks.notebooks().values():
+        if only:
+            catchup.fill_in(only, home=home)
+        for path in notebooks.select(only=only):
             notebook = execute(path)
             files.write(path, nbformat.writes(notebook) + "\n")
             for picture in pictures(notebook, "readme"):
                 files.write(paths.PROJECT / "docs" / "result.png", picture)
             print(path.name, file=sys.stderr)
-        keep_artifacts(home)
-        files.write(paths.FIRMWARE_REFERENCE_MODEL, home.firmware_model.read_bytes())
+        if not only:
+            keep_artifacts(home)
+            files.write(paths.FIRMWARE_REFERENCE_MODEL, home.firmware_model.read_bytes())
 
 
 if __name__ == "__main__":

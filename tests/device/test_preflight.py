@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tflite_factory
+from reference import ACTIVATIONS
 
 from workshop_utils import c_source, emulator, firmware, paths
 from workshop_utils.device import boards, preflight, tflite
@@ -142,7 +143,10 @@ INPUT, WEIGHTS, BIAS, MIDDLE, OUTPUT = 0, 1, 2, 3, 6
         (set_shape(INPUT, [1, 2]), r"^The model's input has 2 values, and the application gives"),
         (set_shape(MIDDLE, [2, 4]), r"^Layer 1's output is a batch, of shape \(2, 4\)"),
         (set_shape(WEIGHTS, [1, 4]), r"^Layer 1's weights have the shape \(1, 4\), which does not"),
-        (set_activation(4), r"^Layer 1's activation is TANH; the engine has NONE, RELU, RELU6"),
+        (
+            set_activation(4),
+            rf"^Layer 1's activation is TANH; the engine has {', '.join(ACTIVATIONS)}\.",
+        ),
         (set_activation(93), r"^Layer 1's activation is 93"),
         (edited(set_version), r"^The model is of schema version 2, and the engine reads version 3"),
         (edited(lose_data), r"^Layer 1's weights are not in the model"),

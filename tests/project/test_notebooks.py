@@ -189,6 +189,8 @@ def test_the_contents_name_every_notebook_and_the_project():
         assert (paths.NOTEBOOKS_DIR / target).exists(), target
     assert all(f"]({name})" in text for name in NOTEBOOKS)
     assert "](../README.md)" in text and "](glossary.md)" in text
+    project = (paths.PROJECT / "README.md").read_text(encoding="utf-8")
+    assert all(f"](notebooks/{name})" in project for name in NOTEBOOKS)
 
 
 def test_markdown_needs_no_mathjax():

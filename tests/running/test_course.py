@@ -64,9 +64,9 @@ def test_a_kernel_that_dies_is_one_sentence(small_course, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--only", "99"], "There is no notebook 99"),
+        (["--only", "100"], "There is no notebook 100"),
         (["--from", "2", "--only", "3"], "Give --only, or --from and --to, not both."),
-        (["--to", "99"], "There is no notebook 99"),
+        (["--to", "100"], "There is no notebook 100"),
         (["-p", "EPOCH", "5"], "There is no parameter EPOCH; these notebooks have: ARENA_BYTES,"),
         (["-p", "EPOCHS", "five"], "EPOCHS must be a whole number"),
         (["--only", "2", "-p", "EPOCHS", "5"], "There is no parameter EPOCHS"),

@@ -5,22 +5,32 @@ import re
 import pytest
 from notebook_factory import write_notebook
 
+from workshop_utils import paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import notebooks
 
 
 def test_the_notebooks_of_the_course():
-    numbers = list(notebooks.notebooks())
-    assert len(numbers) >= 6 and numbers == [f"{i + 1:02}" for i in range(len(numbers))]
+    every = notebooks.notebooks()
+    there = sorted(paths.NOTEBOOKS_DIR.glob("*.ipynb"))
+    assert list(every.values()) == [path for path in there if path.name[0].isdigit()]
+    assert list(every) == [path.name.partition("_")[0] for path in every.values()]
+    assert len(set(every)) == len(every) and list(every)[:6] == ["01", "02", "03", "04", "05", "06"]
 
 
 @pytest.mark.parametrize(
-    ("first", "only", "left_out"),
-    [(None, None, 0), ("1", None, 0), ("04", None, 3), (None, "5", None), (None, "05", None)],
+    ("first", "only", "begin", "end"),
+    [
+        (None, None, "01", "99"),
+        ("1", None, "01", "99"),
+        ("04", None, "04", "99"),
+        (None, "5", "05", "05"),
+        (None, "05", "05", "05"),
+    ],
 )
-def test_select(first, only, left_out):
-    every = list(notebooks.notebooks().values())
-    expected = [every[4]] if only else every[left_out:]
+def test_select(first, only, begin, end):
+    every = notebooks.notebooks().items()
+    expected = [path for number, path in every if begin <= number <= end]
     assert notebooks.select(first, only) == expected
 
 
@@ -30,7 +40,7 @@ def test_select_a_range():
         notebooks.select("5", last="4")
 
 
-@pytest.mark.parametrize("number", ["00", "99", "x", ""])
+@pytest.mark.parametrize("number", ["00", "100", "x", ""])
 @pytest.mark.parametrize("which", ["first", "only", "last"])
 def test_select_what_does_not_exist(which, number):
     with pytest.raises(WorkshopError, match=r"There is no notebook .*; choose one of 01, 02"):

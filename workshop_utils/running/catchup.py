@@ -30,12 +30,13 @@ class Outcome:
     ran: bool
 
 
-def artifacts(before: str, home: Home | None = None) -> list[Path]:
+def artifacts(before: str | None = None, home: Home | None = None) -> list[Path]:
     """The files that notebooks with a number below `before` make, in order.
 
-    before: text such as '05'. A model comes with its history.
+    before: text such as '05'; None takes all notebooks. A model comes with its history.
     """
-    return [path for path, maker in _makers(home or paths.home()).items() if maker[:2] < before]
+    makers = _makers(home or paths.home())
+    return [path for path, maker in makers.items() if before is None or maker[:2] < before]
 
 
 def _makers(home: Home) -> dict[Path, str]:
