@@ -117,6 +117,7 @@ def test_a_large_grid_can_be_confirmed(tmp_path):
 def test_the_most_runs_are_possible_and_one_more_is_not(monkeypatch):
     monkeypatch.setattr(spec, "MAX_RUNS", 6)
     assert len(grid(SEED=[1, 2], NEURONS=[1, 2, 3]).runs) == 6
+    assert len(grid(SEED={"min": 0, "max": 5}).runs) == 6
     with pytest.raises(WorkshopError, match="7 runs, more than the 6"):
         grid(SEED=list(range(7)))
     with pytest.raises(WorkshopError, match="SEED has 7 values, more than 6"):
