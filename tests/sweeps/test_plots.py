@@ -56,6 +56,15 @@ def test_the_picture_of_the_front(table, cost):
     assert len(axes.texts) == (len(groups) if few else len(front.get_xdata()))
 
 
+def test_as_many_names_as_can_be_read_and_then_only_those_of_the_front(table):
+    groups = report.configurations(table)
+    few, many = groups.head(plots.MOST_NAMES), groups.head(plots.MOST_NAMES + 1)
+    assert len(many) > len(few)
+    assert len(plots.plot_front(table, few, "flash").texts) == len(few)
+    axes = plots.plot_front(table, many, "flash")
+    assert len(axes.texts) == len(lines(axes)["Pareto front"].get_xdata()) < len(many)
+
+
 def test_a_shape_in_short(table):
     row = {"LAYERS": 2, "NEURONS": 16}
     assert plots.shape(row, table) == "2×16"
