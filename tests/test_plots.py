@@ -59,6 +59,16 @@ def test_history_leaves_out_the_first_epochs():
         assert line.get_xdata()[0] == 11 and line.get_xdata()[-1] == 40
 
 
+def test_each_prediction_is_shown_at_its_input():
+    predictions = {"Keras": np.cos(X), "LiteRT": -X, "TFLM": X}
+    axes = plots.plot_predictions(X, np.sin(X), predictions, "title")
+    shown = {line.get_label(): line for line in axes.get_lines()}
+    for label, values in {**predictions, "Actual values": np.sin(X)}.items():
+        assert np.array_equal(shown[label].get_xdata(), X), label
+        assert np.array_equal(shown[label].get_ydata(), values), label
+        assert shown[label].get_marker() not in ("", "None"), label
+
+
 def test_the_sine_behind_predictions_is_one_whole_turn():
     axes = plots.plot_predictions(X, None, {"Predictions": X}, "title")
     (sine,) = (line for line in axes.get_lines() if line.get_label() == "Sine")
