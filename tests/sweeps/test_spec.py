@@ -91,6 +91,8 @@ def test_random_search_repeats_itself_and_nothing_else():
         ("mode: grid\nparameters: {SEED: {min: 0, max: 4294967295}}", "more than 100,000"),
         ("mode: random\nparameters: {SEED: [1, 2]}", "runs is None, but must be"),
         ("mode: random\nruns: 3\nparameters: {SEED: [1, 2]}", "only 2 different"),
+        ("mode: random\nruns: 1\nparameters: {NEURONS: [0]}", "NEURONS is 0, but must be"),
+        ("mode: random\nruns: 1\nparameters: {NOISE: 99}", "NOISE is 99.0, but must be"),
         ("mode: random\nruns: 600\nparameters: {SEED: {min: 0, max: 9999}}", "600 runs.*--yes"),
         ("mode: random\nruns: 3\nparameters: {NOISE: {min: 0, max: 1, scale: log}}", "above 0"),
         ("- SEED", "described by `mode` and `parameters`"),
