@@ -73,7 +73,9 @@ def test_a_shape_in_short(table):
 
 @pytest.mark.parametrize("name", ["NEURONS", "LAYERS"])
 def test_the_picture_by_shape(table, name):
-    found = lines(plots.plot_by_shape(table, name))
+    axes = plots.plot_by_shape(table, name)
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    found = lines(axes)
     good = int(table["good"].sum())
     assert len(found["Draws a sine"].get_xdata()) == good
     assert len(found["Does not"].get_xdata()) == len(table) - good
@@ -96,6 +98,7 @@ def test_the_picture_by_noise(table):
 
 def test_the_picture_by_seed(table):
     axes = plots.plot_by_seed(table)
+    assert axes.get_yscale() == "log", "Half and twice the median are as far from it."
     found = lines(axes)
     good = table["good"].to_numpy(bool)
     names = report.configuration_parameters()
