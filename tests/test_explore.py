@@ -81,6 +81,18 @@ def test_int8_has_256_answers_at_most_and_no_nan(neurons, noise, seed):
     assert np.isfinite(answers).all() and 1 < np.unique(answers).size <= 256
 
 
+def test_the_picture_shows_both_forms_over_one_whole_turn(network):
+    import matplotlib.pyplot as plt
+
+    axes = explore.picture(noise=0.1, neurons=16, seed=1)
+    curves = {line.get_label(): line.get_data() for line in axes.get_lines()}
+    plt.close(axes.figure)
+    for label, predict in (("Float", network.predict), ("int8", network.predict_int8)):
+        x, y = curves[label]
+        assert x[0] == 0 and x[-1] == pytest.approx(2 * np.pi)
+        assert np.array_equal(y, predict(x))
+
+
 @pytest.mark.parametrize("neurons", [1, 65, 2.5])
 def test_bad_numbers_of_neurons(neurons):
     with pytest.raises(WorkshopError, match="neurons is"):
