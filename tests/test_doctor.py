@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -173,6 +174,32 @@ def test_a_compiler_or_emulator_that_does_not_work(monkeypatch, old, new, words)
     assert not ok and words in found and advice
 
 
+@pytest.mark.parametrize(
+    ("code", "stdout", "stderr", "words"),
+    [
+        (1, "6.0 2.21.0", "Traceback\nImportError: no AVX", "ImportError: no AVX"),
+        (0, "5.0 2.21.0", "", ""),
+        (-4, "", "", "it dies with signal 4: the processor is too old"),
+    ],
+)
+def test_a_tensorflow_that_does_not_work(monkeypatch, code, stdout, stderr, words):
+    result = SimpleNamespace(returncode=code, stdout=stdout, stderr=stderr)
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *arguments, **options: result)
+    ok, found, advice = doctor._tensorflow()
+    assert not ok and words in found and advice
+
+
+def test_a_tensorflow_that_works_says_how_long_it_took(monkeypatch):
+    result = SimpleNamespace(returncode=0, stdout="6.0 2.21.0\n", stderr="")
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *arguments, **options: result)
+    started = time.monotonic()
+    ok, found, advice = doctor._tensorflow()
+    passed = time.monotonic() - started
+    version, seconds = found.removesuffix(" s").split(", imported in ")
+    assert ok and version == "2.21.0" and advice is None
+    assert 0 <= float(seconds) <= passed + 0.05
+
+
 def test_a_full_disk(monkeypatch):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda place: SimpleNamespace(free=10_000_000))
     ok, found, advice = doctor._disk()
@@ -241,6 +268,13 @@ def test_a_line_for_a_terminal_has_a_mark_of_one_width():
         line = doctor.text({**check, **changes}, lambda mark: marks.append(mark) or mark)
         assert ("-> buy one" in line) == (changes.get("advice") is not None)
     assert marks == ["ok  ", "FIX ", "note"]
+
+
+def test_lines_for_a_terminal_stand_in_columns(printed):
+    checks = json.loads(printed.stdout)["checks"]
+    assert len({len(check["name"]) for check in checks}) > 1
+    lines = [doctor.text({**check, "found": "|", "ok": True}) for check in checks]
+    assert len({line.index("|") for line in lines}) == 1
 
 
 def test_programs_that_are_not_needed_come_with_how_to_get_them(monkeypatch):

@@ -48,12 +48,49 @@ def test_rounding_is_the_courses_quantization():
     assert np.mean(off > 1e-5) < 0.02 and off.max() < 1.01 * scale
 
 
+def test_what_flows_and_what_weighs_has_8_bits(network):
+    def rounded(values, like):
+        low, high = min(like.min(), 0), max(like.max(), 0)
+        scale = (high - low) / 255
+        zero_point = round(-128 - low / scale)
+        return inference.dequantize(
+            inference.quantize(values, scale, zero_point), scale, zero_point
+        ).astype(float)
+
+    def weight(values):
+        scale = np.abs(values).max() / 127
+        return inference.dequantize(inference.quantize(values, scale, 0), scale, 0).astype(float)
+
+    def hidden(x, weights):
+        return np.maximum(0, np.outer(x, weights) + network.biases)
+
+    x = DATASET.x_test
+    flow = rounded(hidden(rounded(x, X), weight(network.weights)), hidden(X, network.weights))
+    answers = network.predict(X)
+    expected = rounded(flow @ weight(network.last_weights) + network.last_bias, answers)
+    # Where float32 and float64 part in the middle of two steps, a few answers differ.
+    step = (answers.max() - answers.min()) / 255
+    assert np.mean(np.abs(network.predict_int8(x) - expected) < step / 2) > 0.95
+
+
 @pytest.mark.parametrize(("neurons", "noise", "seed"), [(2, 0, 0), (3, 0.5, 7), (64, 0.5, 50)])
 def test_int8_has_256_answers_at_most_and_no_nan(neurons, noise, seed):
     dataset = data.split(*data.make(1000, noise, seed))
     network = explore.Network(dataset.x_train, dataset.y_train, neurons, seed)
     answers = network.predict_int8(np.linspace(0, 2 * np.pi, 2000))
     assert np.isfinite(answers).all() and 1 < np.unique(answers).size <= 256
+
+
+def test_the_picture_shows_both_forms_over_one_whole_turn(network):
+    import matplotlib.pyplot as plt
+
+    axes = explore.picture(noise=0.1, neurons=16, seed=1)
+    curves = {line.get_label(): line.get_data() for line in axes.get_lines()}
+    plt.close(axes.figure)
+    for label, predict in (("Float", network.predict), ("int8", network.predict_int8)):
+        x, y = curves[label]
+        assert x[0] == 0 and x[-1] == pytest.approx(2 * np.pi)
+        assert np.array_equal(y, predict(x))
 
 
 @pytest.mark.parametrize("neurons", [1, 65, 2.5])

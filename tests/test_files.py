@@ -1,6 +1,7 @@
 """Files written whole or not at all, locks, and one sentence where something cannot be done."""
 
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -9,7 +10,7 @@ import threading
 
 import pytest
 
-from workshop_utils import files
+from workshop_utils import files, paths
 from workshop_utils.errors import MissingArtifact, WorkshopError
 from workshop_utils.paths import Home
 
@@ -139,3 +140,40 @@ def test_json_that_is_none(tmp_path, content, words):
 def test_json_that_is_some(tmp_path):
     path = files.write(tmp_path / "x.json", '{"ü": 1}')
     assert files.read_json(path) == {"ü": 1}
+
+
+SCHEMA = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {
+        "status": {"enum": ["passed", "failed"]},
+        "seeds": {"type": "array", "items": {"type": ["integer", "null"]}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({}, "status is missing"),
+        ({"status": "lost"}, "status is 'lost', which it cannot be"),
+        ({"status": "passed", "seeds": 7}, "seeds is 7, but should be a list"),
+        (
+            {"status": "passed", "seeds": [1, "two"]},
+            "seeds[1] is 'two', but should be a whole number or null",
+        ),
+    ],
+)
+def test_json_that_is_not_as_its_schema_says(tmp_path, content, problem):
+    schema = files.write(tmp_path / "schema.json", json.dumps(SCHEMA))
+    path = files.write(tmp_path / "x.json", json.dumps(content))
+    with pytest.raises(WorkshopError) as refused:
+        files.read_json(path, schema)
+    assert str(refused.value) == f"{paths.display_path(path)} is damaged: {problem}."
+
+
+def test_json_that_is_as_its_schema_says(tmp_path):
+    schema = files.write(tmp_path / "schema.json", json.dumps(SCHEMA))
+    content = {"status": "passed", "seeds": [1, None]}
+    path = files.write(tmp_path / "x.json", json.dumps(content))
+    assert files.read_json(path, schema) == content

@@ -2,6 +2,8 @@
 
 import os
 import platform
+import shutil
+import subprocess
 import sys
 from importlib.metadata import version
 
@@ -78,6 +80,28 @@ def test_the_lock_has_a_version_per_package(project):
 def test_the_commit_comes_first_where_there_is_one(project, monkeypatch):
     monkeypatch.setattr(machine, "commit", lambda: "0123456789ab")
     assert machine.versions() == {"commit": "0123456789ab"}
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="There is no git.")
+def test_a_clone_has_a_commit_and_a_folder_inside_another_clone_has_none(tmp_path):
+    def git(*arguments):
+        options = ["-C", str(tmp_path), "-c", "user.name=A", "-c", "user.email=a@b.c"]
+        done = subprocess.run(["git", *options, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    folder = tmp_path / "course"
+    folder.mkdir()
+    assert machine.commit(tmp_path) is None, "No clone at all."
+    git("init", "-q")
+    (folder / "file").write_text("one")
+    git("add", ".")
+    git("commit", "-q", "-m", "First")
+    head = git("rev-parse", "HEAD")
+    assert machine.commit(tmp_path) == head[:12]
+    (folder / "file").write_text("two")
+    assert machine.commit(tmp_path) == f"{head[:12]}-dirty"
+    assert machine.commit(folder) is None
 
 
 def test_without_the_projects_files_there_are_no_versions(project):

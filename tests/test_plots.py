@@ -59,6 +59,25 @@ def test_history_leaves_out_the_first_epochs():
         assert line.get_xdata()[0] == 11 and line.get_xdata()[-1] == 40
 
 
+def test_each_prediction_is_shown_at_its_input():
+    predictions = {"Keras": np.cos(X), "LiteRT": -X, "TFLM": X}
+    axes = plots.plot_predictions(X, np.sin(X), predictions, "title")
+    shown = {line.get_label(): line for line in axes.get_lines()}
+    for label, values in {**predictions, "Actual values": np.sin(X)}.items():
+        assert np.array_equal(shown[label].get_xdata(), X), label
+        assert np.array_equal(shown[label].get_ydata(), values), label
+        assert shown[label].get_marker() not in ("", "None"), label
+
+
+def test_the_sine_behind_predictions_is_one_whole_turn():
+    axes = plots.plot_predictions(X, None, {"Predictions": X}, "title")
+    (sine,) = (line for line in axes.get_lines() if line.get_label() == "Sine")
+    x, y = sine.get_data()
+    assert x[0] == 0 and x[-1] == pytest.approx(2 * np.pi)
+    assert np.diff(x).max() < 0.1, "Too coarse to look round."
+    assert np.allclose(y, np.sin(x))
+
+
 def test_the_led_goes_through_every_brightness():
     picture = plots.animate_led(np.array([0, 128, 255], np.uint8), seconds=3).data
     assert picture.startswith("<svg") and picture.endswith("</svg>")

@@ -1,8 +1,11 @@
 import io
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
 
 from workshop_utils import progress
 
@@ -31,6 +34,20 @@ def test_a_notebook_keeps_one_line(monkeypatch, capsys):
     assert "left" not in handle.shown[-1]
     assert not any("\n" in line or "\r" in line for line in handle.shown)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_notebook_has_a_place_for_the_line_before_it_moves(monkeypatch):
+    """Jupyter drops an update of a display that nobody has shown."""
+    shell = SimpleNamespace(kernel=True, display_pub=CapturingDisplayPublisher())
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr(InteractiveShell, "initialized", lambda: True)
+    monkeypatch.setattr(InteractiveShell, "instance", lambda: shell)
+    with progress.Progress(2, "epochs") as bar:
+        bar.advance(2, loss=0.5)
+    shown = shell.display_pub.outputs
+    assert [message["update"] for message in shown] == [False] + [True] * (len(shown) - 1)
+    assert len({message["transient"]["display_id"] for message in shown}) == 1
+    assert "2 of 2 epochs, loss 0.5000" in shown[-1]["data"]["text/plain"]
 
 
 def test_a_terminal_gets_tqdm(monkeypatch):

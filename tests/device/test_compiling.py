@@ -1,5 +1,6 @@
 """How a build is asked for, and what is said of one that failed."""
 
+import json
 import os
 import re
 import subprocess
@@ -139,3 +140,28 @@ def test_the_first_error_counts_and_many_bytes_are_added_up():
     full = "ld.lld: error: section will not fit in region 'RAM': overflowed by {} bytes\n"
     sentence = compiling.explain(full.format(20) + full.format(1300))
     assert "it needs 1,300 bytes more than the board's RAM has" in sentence
+
+
+def test_a_build_is_configured_again_only_if_something_changed(tmp_path):
+    sources, folder = tmp_path / "sources", tmp_path / "build"
+    sources.mkdir()
+    folder.mkdir()
+    preset = {"name": "small", "generator": "Ninja"}
+    presets = {"version": 3, "configurePresets": [preset]}
+    (sources / "CMakePresets.json").write_text(json.dumps(presets))
+    (sources / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.20)\n"
+        "project(small NONE)\n"
+        'file(APPEND "${CMAKE_BINARY_DIR}/words" "${WORD} ")\n'
+    )
+    tools = compiling.programs("zig")
+
+    def words(word):
+        settings = {"CMAKE_MAKE_PROGRAM": tools["ninja"].as_posix(), "WORD": word}
+        compiling.compile(tools["cmake"], "small", folder, settings, sources)
+        return (folder / "words").read_text().split()
+
+    assert words("one") == words("one") == ["one"]
+    assert words("two") == ["one", "two"]
+    (folder / "build.ninja").unlink()
+    assert words("two") == ["one", "two", "two"]

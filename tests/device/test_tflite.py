@@ -116,6 +116,18 @@ def test_a_model_can_be_parsed_from_any_kind_of_bytes():
     assert tflite.parse(memoryview(REFERENCE)) is tflite.parse(REFERENCE)
 
 
+def test_nobody_changes_a_model_for_those_who_ask_for_it_next():
+    parsed = tflite.parse(model())
+    for part, name in [
+        (parsed, "tensors"),
+        (parsed.tensors[0], "type"),
+        (parsed.operators[0], "name"),
+    ]:
+        with pytest.raises(AttributeError):
+            setattr(part, name, None)
+    assert tflite.parse(model()).tensors[0].type == "INT8"
+
+
 def test_operators_are_called_by_name():
     def names(code, custom=None):
         def edit(content):
@@ -176,7 +188,7 @@ def test_types_without_a_counterpart_in_numpy():
 
 def test_values_that_are_not_all_there():
     shape = "subgraphs.0.tensors.1.shape"
-    for wrong in ([4, 2], [3, 1], [-4, -1], []):
+    for wrong in ([4, 2], [3, 1], [-4, -1], [4, -1, -1], []):
         assert not edited(model(), shape, wrong).tensors[1].has_all_data
     with pytest.raises(WorkshopError, match="tensor 0 are not all in the model"):
         tflite.parse(model()).tensors[0].values()

@@ -123,6 +123,13 @@ def test_two_runs_side_by_side(tmp_path):
     assert "3.16.0" in text and "http" not in text and "src=" not in text
 
 
+def test_two_runs_stand_in_columns():
+    text = report.comparison_text(record(), record(**OTHER))
+    rows = re.finditer(r"^[* ] (\S.*?| *)  +(\S.*?)  +(\S.*)$", text, re.MULTILINE)
+    places = [(row.start(2) - row.start(), row.start(3) - row.start()) for row in rows]
+    assert len(places) > 10 and len(set(places)) == 1, text
+
+
 def test_a_run_equals_itself(tmp_path):
     one = str(write_run(tmp_path / "one"))
     result = CliRunner().invoke(main, ["compare", one, one])

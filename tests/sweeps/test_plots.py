@@ -56,6 +56,15 @@ def test_the_picture_of_the_front(table, cost):
     assert len(axes.texts) == (len(groups) if few else len(front.get_xdata()))
 
 
+def test_as_many_names_as_can_be_read_and_then_only_those_of_the_front(table):
+    groups = report.configurations(table)
+    few, many = groups.head(plots.MOST_NAMES), groups.head(plots.MOST_NAMES + 1)
+    assert len(many) > len(few)
+    assert len(plots.plot_front(table, few, "flash").texts) == len(few)
+    axes = plots.plot_front(table, many, "flash")
+    assert len(axes.texts) == len(lines(axes)["Pareto front"].get_xdata()) < len(many)
+
+
 def test_a_shape_in_short(table):
     row = {"LAYERS": 2, "NEURONS": 16}
     assert plots.shape(row, table) == "2×16"
@@ -64,7 +73,9 @@ def test_a_shape_in_short(table):
 
 @pytest.mark.parametrize("name", ["NEURONS", "LAYERS"])
 def test_the_picture_by_shape(table, name):
-    found = lines(plots.plot_by_shape(table, name))
+    axes = plots.plot_by_shape(table, name)
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    found = lines(axes)
     good = int(table["good"].sum())
     assert len(found["Draws a sine"].get_xdata()) == good
     assert len(found["Does not"].get_xdata()) == len(table) - good
@@ -87,6 +98,7 @@ def test_the_picture_by_noise(table):
 
 def test_the_picture_by_seed(table):
     axes = plots.plot_by_seed(table)
+    assert axes.get_yscale() == "log", "Half and twice the median are as far from it."
     found = lines(axes)
     good = table["good"].to_numpy(bool)
     names = report.configuration_parameters()

@@ -91,6 +91,8 @@ def test_random_search_repeats_itself_and_nothing_else():
         ("mode: grid\nparameters: {SEED: {min: 0, max: 4294967295}}", "more than 100,000"),
         ("mode: random\nparameters: {SEED: [1, 2]}", "runs is None, but must be"),
         ("mode: random\nruns: 3\nparameters: {SEED: [1, 2]}", "only 2 different"),
+        ("mode: random\nruns: 1\nparameters: {NEURONS: [0]}", "NEURONS is 0, but must be"),
+        ("mode: random\nruns: 1\nparameters: {NOISE: 99}", "NOISE is 99.0, but must be"),
         ("mode: random\nruns: 600\nparameters: {SEED: {min: 0, max: 9999}}", "600 runs.*--yes"),
         ("mode: random\nruns: 3\nparameters: {NOISE: {min: 0, max: 1, scale: log}}", "above 0"),
         ("- SEED", "described by `mode` and `parameters`"),
@@ -117,6 +119,7 @@ def test_a_large_grid_can_be_confirmed(tmp_path):
 def test_the_most_runs_are_possible_and_one_more_is_not(monkeypatch):
     monkeypatch.setattr(spec, "MAX_RUNS", 6)
     assert len(grid(SEED=[1, 2], NEURONS=[1, 2, 3]).runs) == 6
+    assert len(grid(SEED={"min": 0, "max": 5}).runs) == 6
     with pytest.raises(WorkshopError, match="7 runs, more than the 6"):
         grid(SEED=list(range(7)))
     with pytest.raises(WorkshopError, match="SEED has 7 values, more than 6"):
