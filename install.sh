@@ -23,8 +23,7 @@ readonly FORMAT=2 # raise it when a change in this file must rebuild every .venv
 readonly STAMP=.workshop-set-up SETUP=.venv.setup
 readonly DOWNLOAD_MB=620 DISK_MB=2700 # measured on Linux x86-64, rounded up
 lock=requirements.lock wheelhouse='' version='' unfit='' child='' ours='' log=''
-{ : >&2; } 2>/dev/null || exec 2>/dev/null # where stderr is closed it works in silence
-say() { printf '%s\n' "$*" >&2 || true; }
+say() { printf '%s\n' "$*" >&2 || true; } # stderr may be closed
 die() { say "install.sh: $*"; exit 1; }
 bin() { if [ -d "$1/Scripts" ]; then printf %s "$1/Scripts"; else printf %s "$1/bin"; fi; }
 # A path as the caller means it, who may stand in another folder.

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-INSTALL = Path(__file__).resolve().parent.parent / "install.sh"
 STAGES = ["boot", "pip", "venv", "sync", "editable"]
 TOOLS = "awk bash cat cp dirname env grep head ls mkdir mktemp mv rm rmdir sed sh sleep tail tee"
 TOOLS += " touch tr realpath"
@@ -28,32 +27,27 @@ stage() {
 """
 # Plays python3, pip and uv; .venv/packages is the lock that uv was to install.
 STAND_IN = r"""last() { shift $(($# - 1)); printf '%s' "$1"; }
-copy() { mkdir -p "$1/bin" && cp "$0" "$1/bin/$2"; }
+copy() { mkdir -p "$1/bin" && { [ "$0" -ef "$1/bin/$2" ] || cp "$0" "$1/bin/$2"; }; }
 case "${0##*/} $*" in
     "uv venv "*) stage venv && copy "$(last "$@")" python ;;
     "uv pip sync "*)
         stage sync
         target=${*#*--python } && target=${target%% *}
-        cp "$(last "$@")" "$target/packages" && copy "$target" uv && copy "$target" workshop
-        ;;
+        cp "$(last "$@")" "$target/packages" && copy "$target" uv && copy "$target" workshop ;;
     "uv pip install "*) stage editable ;;
     *" -I -m venv "*) stage boot && copy "$(last "$@")" python ;;
     *" -m pip config get "*) exit 1 ;;
     *" -m pip install "*) stage pip && cp "$0" "${0%/*}/uv" ;;
     *" -c "*)
         while [ "$1" != -c ]; do shift; done && shift
-        exec "@REAL@" -I -S -c "import sys; @PRETEND@; exec(sys.argv.pop(1))" "$@"
-        ;;
+        exec "@REAL@" -I -S -c "import sys; @PRETEND@; exec(sys.argv.pop(1))" "$@" ;;
     *) echo "ran ${0##*/} in $PWD with: $*"; exit "${RUN_CODE:-0}" ;;
 esac
 """
 # The real Python, as one that has a pip: unpacking a pip of its own would take seconds.
 REAL = """#!/bin/sh
 case "$*" in
-    "-E -c "*)
-        shift 2
-        exec "@REAL@" -c "import sys; @PRETEND@; exec(sys.argv.pop(1))" "$@"
-        ;;
+    "-E -c "*) shift 2 && exec "@REAL@" -c "import sys; @PRETEND@; exec(sys.argv.pop(1))" "$@" ;;
     "-I -m venv "*)
         "@REAL@" -I -m venv --without-pip "$4"
         echo "$HOME/only pip" >"$(echo "$4"/lib/python*/site-packages)/pip.pth" ;;
@@ -89,10 +83,9 @@ class Course:
         self.temporary, self.tools = base / "temporary", base / "tools"
         self.temporary.mkdir()
         write(base, {"calls": ""})
-        dev = LOCK + "# and tests\n"
-        files = {"pyproject.toml": PYPROJECT, self.lock.name: LOCK, "requirements-dev.lock": dev}
-        write(self.folder, files)
-        shutil.copy(INSTALL, self.folder)
+        files = {"pyproject.toml": PYPROJECT, self.lock.name: LOCK}
+        write(self.folder, {**files, "requirements-dev.lock": LOCK + "# and tests\n"})
+        shutil.copy(Path(__file__).parents[1] / "install.sh", self.folder)
         # Only what is listed can be found, so that no Python of this computer plays a part.
         write(self.tools, {"df": "#!/bin/sh\necho x; echo / 0 0 ${FREE_KB:-9999999999} 0%\n"})
         for tool in TOOLS.split():
@@ -179,14 +172,12 @@ class RealCourse(Course):
         (base / "only pip").mkdir()
         (base / "only pip/pip").symlink_to(Path(pytest.importorskip("pip").__file__).parent)
         self.python("python3", tuple(sys.version_info[:3]), text=REAL)
-        self.wheels = base / "wheel house"
-        self.wheels.mkdir()
+        wheels = base / "wheel house"
+        wheels.mkdir()
         uv = f'#!/bin/sh\nexec "{Path(sys.executable).with_name("uv")}" "$@"\n'
-        self.lines = [
-            make_wheel(self.wheels, "tiny", {"tiny.py": TINY}),
-            make_wheel(self.wheels, "uv", {"uv-1.0.data/scripts/uv": uv}),
-        ]
-        for wheel in self.wheels.iterdir():
+        self.lines = [make_wheel(wheels, "tiny", {"tiny.py": TINY})]
+        self.lines.append(make_wheel(wheels, "uv", {"uv-1.0.data/scripts/uv": uv}))
+        for wheel in wheels.iterdir():
             page = f"{wheel.name.partition('-')[0]}/index.html"
             write(base / "simple", {page: f'<a href="{wheel.as_uri()}">{wheel.name}</a>'})
         script = "workshop_utils-1.0.dist-info/entry_points.txt"
