@@ -14,20 +14,17 @@
 # The settings of pip and uv (PIP_*, UV_*, proxies, certificates) apply as usual.
 # To start afresh, delete the folder .venv and run ./install.sh again.
 
-# It does without arrays, for the bash 3.2 of macOS. pip fetches uv, and uv does the rest in
-# .venv.setup/new, which is renamed to .venv at the end: no run that is killed leaves a half-made
-# .venv. What --test or a new lock adds goes straight into .venv, marked "unfinished" meanwhile.
+# No arrays, for the bash 3.2 of macOS. pip fetches uv; uv makes .venv.setup/new, to become .venv at
+# the end. What --test or a new lock adds goes into .venv, which is marked "unfinished" meanwhile.
 [ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # "sh install.sh" should work too
 set +o posix
 set -eu -o pipefail
-
 readonly FORMAT=2 # raise it when a change in this file must rebuild every .venv
 readonly STAMP=.workshop-set-up SETUP=.venv.setup
 readonly DOWNLOAD_MB=620 DISK_MB=2700 # measured on Linux x86-64, rounded up
-lock=requirements.lock wheelhouse='' version='' unfit='' child='' ours=''
-
-say() { printf '%s\n' "$*" >&2; }
-die() { say "install.sh: $*" && exit 1; }
+lock=requirements.lock wheelhouse='' version='' unfit='' child='' ours='' log=''
+say() { printf '%s\n' "$*" >&2 || true; } # stderr may be closed
+die() { say "install.sh: $*"; exit 1; }
 bin() { if [ -d "$1/Scripts" ]; then printf %s "$1/Scripts"; else printf %s "$1/bin"; fi; }
 # A path as the caller means it, who may stand in another folder.
 from_caller() { case $1 in /* | [A-Za-z]:*) printf %s "$1" ;; *) printf %s "$caller/$1" ;; esac }
@@ -44,14 +41,12 @@ why = ("which is too old for the course (Python 3.10 to 3.13)" if here < (3, 10)
 version = "%d.%d.%d" % here[:3]
 why = why and "%s is Python %s, %s" % (sys.argv[1], version, why)
 print("|".join([version, venv and bits == 64 and "helps" or "", sys.executable, why]))'
-
 # Does the Python $1 do? It sets python, version, helps (to fetch uv) and, if it does not, reason.
 fits() {
     IFS='|' read -r version helps python reason < <("$1" -E -c "$PROBE" "$1" 2>/dev/null |
         tr -d '\r') || reason="$1 is not a Python that runs"
     [ -z "$reason" ]
 }
-
 # Where no Python fits, it takes one that can fetch uv, which can fetch a Python.
 find_python() {
     local name helper='' found=''
@@ -65,8 +60,7 @@ find_python() {
         [ -z "$version" ] || found=${found:-$reason} # else there is none, or a shop window
         [ -z "$helps" ] || helper=${helper:-$name}
     done
-    unfit="${found:-No Python was found}: install one of Python 3.10 to 3.13, or name one, as by"
-    unfit="$unfit PYTHON=/path/to/python3.12 ./install.sh"
+    unfit="${found:-No Python was found}: install Python 3.10 to 3.13, or set PYTHON to its path"
     [ -n "$helper" ] || die "$unfit"
     fits "$helper" || true
 }
@@ -83,9 +77,7 @@ usable() {
     [ -z "${PYTHON:-}" ] || [ "$runs" = "$version" ]
 }
 up_to_date() { usable "$1" && [ "$(stamp "$1")" = "$(wanted)" ]; }
-
 free_mb() { df -Pk . 2>/dev/null | awk 'END { print (NR > 1 ? int($4 / 1024) : 99999) }'; }
-
 # Ends with what a tool wrote last and one sentence. $1: what it did, $2: its exit code.
 explain() {
     local text again='then run ./install.sh again'
@@ -112,15 +104,20 @@ explain() {
     esac
     die "Set-up failed while $1, for the reason above (exit code $2): mend that, $again."
 }
-
-# step WHAT COMMAND...: in the background, since bash handles signals only between commands or in
+# Shows some of what a tool writes, at once: awk might keep a line until the tool has ended.
+run_step() {
+    set +m
+    unset PYTHONDONTWRITEBYTECODE UV_SYSTEM_PYTHON UV_PYTHON UV_BREAK_SYSTEM_PACKAGES
+    LC_ALL=C "$@" 2>&1 </dev/null | tee "$log" | while IFS= read -r line; do
+        case $line in *Downloading\ * | *Downloaded\ * | Another\ *) say "     $line" ;; esac
+    done
+}
+# step WHAT COMMAND...: in the background, since bash handles signals only between commands and in
 # "wait"; in a process group of its own, so that all of it can be ended.
 step() {
     local rc=0
     set -m
-    { set +m && unset PYTHONDONTWRITEBYTECODE UV_SYSTEM_PYTHON UV_PYTHON UV_BREAK_SYSTEM_PACKAGES &&
-        LC_ALL=C "${@:2}" 2>&1 </dev/null | tee "$log" |
-        awk '/Download(ing|ed) |^Another / { print "     " $0; fflush() }' >&2; } &
+    run_step "${@:2}" &
     child=$!
     set +m
     wait "$child" || rc=$?
@@ -132,14 +129,13 @@ at_exit() {
     local rc=$?
     trap '' EXIT INT TERM HUP
     [ "$rc" -lt 128 ] || say "install.sh: Interrupted; just run ./install.sh again."
-    [ -z "$child" ] || { kill -TERM -- "-$child" && wait; } 2>/dev/null || true
-    [ -z "$ours" ] || up_to_date "$SETUP/new" || rm -rf "$SETUP" || true
+    if [ -n "$child" ]; then { kill -TERM -- "-$child" && wait; } 2>/dev/null || true; fi
+    if [ -n "$ours" ] && ! up_to_date "$SETUP/new"; then rm -rf "$SETUP" || true; fi
     rm -f "$log"
     exit "$rc"
 }
-
 prepare() { rm -rf "$SETUP/old" "$SETUP/pip" && mkdir -p "$SETUP"; }
-replace() { { [ ! -d .venv ] || mv .venv "$SETUP/old"; } && mv "$SETUP/new" .venv; }
+pip_says() { "$1/python" -I -m pip config get "global.$2" 2>/dev/null | tr -d '\r'; }
 uv_only() { awk '{ sub(/\r$/, "") } /^uv==/ { on = 1 } on { print } !/\\$/ { on = 0 }' "$lock"; }
 
 build() {
@@ -162,8 +158,7 @@ build() {
             --no-deps --only-binary :all: -r "$SETUP/uv.txt" "$@"
     fi
     # uv is told what the user has told pip. A crowded classroom network is slow.
-    pip_says() { "$place/python" -I -m pip config get "global.$1" 2>/dev/null | tr -d '\r'; }
-    : "${PIP_INDEX_URL:=$(pip_says index-url)}" "${PIP_CERT:=$(pip_says cert)}"
+    : "${PIP_INDEX_URL:=$(pip_says "$place" index-url)}" "${PIP_CERT:=$(pip_says "$place" cert)}"
     [ -z "$PIP_INDEX_URL" ] || [ -n "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}${UV_CONFIG_FILE:-}" ] ||
         export UV_DEFAULT_INDEX="$PIP_INDEX_URL"
     [ ! -f "$PIP_CERT" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
@@ -195,25 +190,30 @@ except BlockingIOError:
 except OSError: pass # a file system without locks'
 
 set_up() {
-    if usable .venv; then fits "$(bin .venv)/python" || true; else find_python; fi
-    [ -f ".venv/$STAMP" ] || rmdir .venv 2>/dev/null || { [ ! -e .venv ] && [ ! -L .venv ]; } || die \
-        "$project/.venv was not made by install.sh: rename or delete it, then run ./install.sh again."
-    log=$(mktemp 2>/dev/null) || die "No temporary file can be made in ${TMPDIR:-/tmp}: set TMPDIR."
     trap at_exit EXIT
-    trap 'exit 130' INT && trap 'exit 143' TERM HUP
+    trap 'exit 130' INT; trap 'exit 143' TERM HUP
+    if usable .venv; then fits "$(bin .venv)/python" || true; else find_python; fi
+    log=$(mktemp 2>/dev/null) || die "No temporary file can be made in ${TMPDIR:-/tmp}: set TMPDIR."
     exec 9<install.sh
     step "waiting for another install.sh" "$python" -I -c "$WAIT"
+    # Only now, since another run may just have made .venv. An empty folder may be used.
+    [ -f ".venv/$STAMP" ] || rmdir .venv 2>/dev/null || ! ls -d .venv >/dev/null 2>&1 ||
+        die "$project/.venv was not made by install.sh: rename or delete it, then run it again."
     ours=yes
     step "preparing $SETUP" prepare
     # The other one may have done all, or have been killed before it could rename what it had made.
     if ! up_to_date .venv && ! up_to_date "$SETUP/new"; then build; fi
-    [ ! -d "$SETUP/new" ] || step "replacing .venv" replace
+    if [ -d "$SETUP/new" ]; then
+        if [ -d .venv ]; then step "replacing .venv" mv .venv "$SETUP/old"; fi
+        step "replacing .venv" mv "$SETUP/new" .venv
+    fi
     trap - EXIT INT TERM HUP
-    rm -rf "$SETUP" "$log" && exec 9<&-
+    rm -rf "$SETUP" "$log"; exec 9<&- # the lock
 }
 
-mode=${1:-} caller=$PWD && shift $(($# > 0))
-project=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P) && cd -- "$project"
+mode=${1:-} caller=$PWD; [ $# = 0 ] || shift
+project=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+cd -- "$project"
 case $mode in
     '' | --run | --test | --lab) ;;
     --download) set -- "$(from_caller "${1:-$project/wheelhouse}")" ;;
@@ -221,24 +221,23 @@ case $mode in
         wheelhouse=$(from_caller "${1:-$project/wheelhouse}") mode=''
         ls "$wheelhouse"/uv-*.whl >/dev/null 2>&1 || die "There are no packages in $wheelhouse:" \
             "name the folder that ./install.sh --download has made on a machine like this one." ;;
-    -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' install.sh && exit ;;
-    *) say "install.sh: Unknown option '$mode'; ./install.sh --help lists all." && exit 2 ;;
+    -h | --help) exec sed -n '2,/^$/s/^# \{0,1\}//p' install.sh ;;
+    *) say "install.sh: Unknown option '$mode'; ./install.sh --help lists all."; exit 2 ;;
 esac
-case $mode:$(stamp .venv | head -n 1) in
-    --test:* | *-dev.lock) lock=requirements-dev.lock ;; # what --test has added stays
-esac
+# What --test has added stays.
+case $mode:$(stamp .venv | head -n 1) in --test:* | *-dev.lock) lock=requirements-dev.lock ;; esac
 [ -f pyproject.toml ] && [ -f "$lock" ] ||
     die "pyproject.toml or $lock is missing in $project: get a complete copy of the project."
 [ -z "${PYTHON:-}" ] || find_python
 if up_to_date .venv; then ready='Ready; nothing has changed.'; else set_up; fi
-[ -n "$mode" ] || { echo "${ready:-Ready.} Next: ./install.sh --lab or ./install.sh --run" && exit; }
+[ -n "$mode" ] || { echo "${ready:-Ready.} Next: ./install.sh --lab or ./install.sh --run"; exit; }
 
 # As if activated, so that "!workshop" in a notebook finds the course's own.
 bin=$(bin "$project/.venv")
 export VIRTUAL_ENV="$project/.venv" PATH="$bin:$PATH"
 unset PYTHONHOME
 case $mode in
-    --run) cd -- "$caller" && exec "$bin/workshop" run "$@" ;; # --output is relative to there
+    --run) cd -- "$caller"; exec "$bin/workshop" run "$@" ;; # --output is relative to there
     --lab) exec "$bin/python" -m jupyterlab --ServerApp.root_dir=. notebooks/01_setup.ipynb "$@" ;;
     # Two processes at a time, a file of tests each: hardly a test keeps two cores busy.
     --test) exec "$bin/python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" ;;

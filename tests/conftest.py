@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 LONGEST = ["test_notebooks", "test_course", "test_browser", "test_execute", "test_hub"]
-LONGEST += ["test_surroundings"]
+LONGEST += ["test_surroundings", "test_install"]
 
 
 def pytest_collection_modifyitems(items):
