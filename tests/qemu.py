@@ -26,22 +26,32 @@ def run(image, timeout=20, machine="mps2-an386"):
     """
     require("qemu-system-arm")
     command = ["qemu-system-arm", "-M", machine, "-display", "none", "-monitor", "none"]
+    return watch([*command, "-serial", "stdio", "-kernel", str(image)], timeout)
+
+
+def watch(command, timeout, clean=str):
+    """What an emulator prints, text, up to the line with which the program in it ends.
+
+    timeout: seconds. clean: makes of a line what the program wrote.
+    """
     process = subprocess.Popen(
-        [*command, "-serial", "stdio", "-kernel", str(image)],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     arrived = queue.Queue()
-    reader = threading.Thread(target=lambda: [arrived.put(line) for line in process.stdout])
+    reader = threading.Thread(target=lambda: [arrived.put(clean(line)) for line in process.stdout])
     reader.start()
     lines, deadline = [], time.monotonic() + timeout
     try:
         while not (lines and lines[-1].startswith(LAST)):
             lines.append(arrived.get(timeout=max(0.0, deadline - time.monotonic())))
     except queue.Empty:
-        pytest.fail(f"QEMU did not come to an end in {timeout} s; it printed {''.join(lines)!r}")
+        pytest.fail(
+            f"{command[0]} did not come to an end in {timeout} s; it printed {''.join(lines)!r}"
+        )
     finally:
         process.kill()
         process.wait()

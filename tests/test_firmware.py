@@ -222,7 +222,7 @@ def test_a_folder_with_a_space_and_settings_for_something_else(fresh_home, monke
     ("choice", "sentence"),
     [
         ({"board": "toaster"}, "There is no board 'toaster'; choose one of emulator, host"),
-        ({"engine": "steam"}, "There is no engine 'steam'; choose one of compact, tflm"),
+        ({"engine": "steam"}, "There is no engine 'steam'; choose one of compact, generated, tflm"),
         ({"toolchain": "tcc"}, "There is no toolchain 'tcc'; choose one of zig, gcc"),
         ({"optimize": "-O9"}, "There is no optimization '-O9'"),
         ({"board": "host", "toolchain": "gcc"}, "The board host is not built with gcc"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop_utils import c_source, files, paths
+from workshop_utils import c_source, files, paths, plain_c
 from workshop_utils.device import boards, compiling, console, images, preflight, processes, tflite
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError, require_int
@@ -74,13 +74,14 @@ def build(
 ) -> Image:
     """Compile the firmware and put its images in place. Returns an Image.
 
-    board: a name of device.boards; 'host' makes a program for this computer. engine: 'compact' or
-    'tflm'. toolchain: 'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite
-    file; None takes what notebook 06 wrote, or else the model that comes with the project. cycles:
-    turns of the sine; 0 runs for ever, None is the board's own choice. sources: folder of another
-    copy of the firmware. Its model/model.cc is compiled as it stands; its images are named after
-    the folder and leave the others alone. home: where to build; None takes WORKSHOP_HOME. Two
-    builds at a time in one folder wait for one another.
+    board: a name of device.boards; 'host' makes a program for this computer. engine: 'compact',
+    'generated' (the model as plain C, in place of an engine that reads it) or 'tflm'. toolchain:
+    'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file; None takes what
+    notebook 06 wrote, or else the model that comes with the project. cycles: turns of the sine; 0
+    runs for ever, None is the board's own choice. sources: folder of another copy of the firmware.
+    Its model/model.cc is compiled as it stands; its images are named after the folder and leave the
+    others alone. home: where to build; None takes WORKSHOP_HOME. Two builds at a time in one folder
+    wait for one another.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     home = home or paths.home()
@@ -109,16 +110,22 @@ def build(
         raise compiling.cannot_build(folder, error) from error
     with files.locked(folder / ".lock", _BUSY.format(folder), _BUSY_TIMEOUT):
         content = model_bytes(model, home) if sources is None else None
-        if content is None:
-            source = Path(sources or "") / "model" / "model.cc"
+        if engine == "generated":
+            if content is None:
+                content = c_source.read(Path(sources or "") / "model" / "model.cc")
+            _write_if_new(folder / "network.h", plain_c.header(content, "network"))
+            settings["NETWORK"] = folder.as_posix()
+        elif content is None:
+            settings["MODEL_CC"] = (Path(sources or "") / "model" / "model.cc").as_posix()
         else:
             source = _model_source(model, content, folder, board, engine, home)
-        settings["MODEL_CC"] = source.as_posix()
-        settings["ENGINE_FLOAT32"] = "ON" if _may_be_float32(content) else "OFF"
+            settings["MODEL_CC"] = source.as_posix()
+        needs_float32 = engine != "generated" and _may_be_float32(content)
+        settings["ENGINE_FLOAT32"] = "ON" if needs_float32 else "OFF"
         compiling.compile(
             tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR)
         )
-        if content and board in boards.REAL:
+        if content and board in boards.REAL and engine != "generated":
             image = Elf(folder / "wave.elf")
             preflight.check_arena(content, image, boards.find(board), engine)
         return _put_in_place(folder, locate(board, engine, toolchain, sources, home))
@@ -257,12 +264,15 @@ def _model_source(
     else:
         source, text = folder / "model.cc", c_source.to_c_source(content)
     preflight.check(content, boards.find(board), engine, text)
-    # An unchanged file keeps its date, and so need not be compiled again.
-    if model is not None and not (
-        source.is_file() and source.read_text(encoding="utf-8", errors="replace") == text
-    ):
-        files.write(source, text)
+    if model is not None:
+        _write_if_new(source, text)
     return source
+
+
+def _write_if_new(path: Path, text: str) -> None:
+    """Write a source file. An unchanged one keeps its date, and so is not compiled again."""
+    if not (path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text):
+        files.write(path, text)
 
 
 def _may_be_float32(content: bytes | None) -> bool:

@@ -59,10 +59,34 @@ def invoke(tflite_model: bytes, inputs: ArrayLike, runtime: str = "litert") -> N
             f"The model's input is {np.dtype(source['dtype'])}, but got {inputs.dtype}: quantize "
             "the values first, or use predict, which does."
         )
+    return invoke_rows(tflite_model, inputs.reshape(-1, 1), runtime).reshape(-1)
+
+
+def invoke_rows(tflite_model: bytes, rows: NDArray[Any], runtime: str = "litert") -> NDArray[Any]:
+    """Raw outputs of a model with any number of values at its ends, one inference per row.
+
+    rows: shape (n, inputs), of the input tensor's dtype. Returns (n, outputs). Raises WorkshopError
+    if the runtime cannot run the model; TflmUnavailable where TFLM has no package.
+    """
     if runtime not in RUNTIMES:
         raise WorkshopError(f"There is no runtime {runtime!r}; choose one of {RUNTIMES}.")
     run = _invoke_litert if runtime == "litert" else _invoke_tflm
-    return run(bytes(tflite_model), inputs.reshape(-1, 1)).reshape(-1)
+    return run(bytes(tflite_model), rows)
+
+
+def every_code(inputs: int) -> NDArray[np.int8]:
+    """What a sweep feeds an int8 model, shape (n, inputs): of one input all 256 codes.
+
+    Of several, 512 rows of a linear congruential generator, those that the firmware's sweep takes;
+    its constants are those of Numerical Recipes.
+    """
+    if inputs == 1:
+        return np.arange(-128, 128).astype(np.int8)[:, None]
+    state, codes = 1, np.empty(512 * inputs, np.uint8)
+    for index in range(codes.size):
+        state = (state * 1664525 + 1013904223) % 2**32
+        codes[index] = state >> 24
+    return codes.view(np.int8).reshape(512, inputs)
 
 
 def details(tflite_model: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -128,12 +152,12 @@ def _invoke_tflm(tflite_model: bytes, inputs: NDArray[Any]) -> NDArray[Any]:
         interpreter = runtime.Interpreter.from_bytes(tflite_model)
     except (ValueError, RuntimeError, struct.error) as error:
         raise WorkshopError(f"TFLM cannot run this model: {error}") from error
-    outputs = np.empty(inputs.shape, interpreter.get_output_details(0)["dtype"])
-    for row, value in enumerate(inputs):
-        interpreter.set_input(value[None], 0)
+    outputs = []
+    for row in inputs:
+        interpreter.set_input(row[None], 0)
         interpreter.invoke()
-        outputs[row] = interpreter.get_output(0)[0]
-    return outputs
+        outputs.append(interpreter.get_output(0)[0])
+    return np.array(outputs)
 
 
 def tflm_problem() -> str | None:

@@ -8,15 +8,16 @@ import threading
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import avr
 import numpy as np
 import pytest
 import qemu
 import tflite_factory
 from click.testing import CliRunner
 
-from workshop_utils import c_source, firmware, inference, paths
+from workshop_utils import arduino, c_source, firmware, inference, paths
 from workshop_utils.cli import main
-from workshop_utils.device import boards, console, monitor
+from workshop_utils.device import boards, console, monitor, tflite
 from workshop_utils.errors import WorkshopError
 
 V1, V2, PICO, NUCLEO = map(boards.find, ("microbit-v1", "microbit-v2", "pico", "nucleo-l476rg"))
@@ -493,3 +494,100 @@ def test_the_command_without_a_board(monkeypatch):
     result = workshop("--board", "microbit-v1")
     assert result.exit_code == 1 and result.stderr.count("\n") == 1 and result.stdout == ""
     assert workshop("--board", "host").exit_code == 2
+
+
+# ---- Any board behind a port that is named
+
+
+def answers_of(content):
+    """What an exported library's Answers prints of a model, as lines."""
+    rows = inference.every_code(tflite.parse(content).tensors[0].size)
+    answers = inference.invoke_rows(content, rows, inference.best_runtime())
+    names = []
+    for name, count in (("q_in", rows.shape[1]), ("q_out", answers.shape[1])):
+        names += [name] if count == 1 else [f"{name}{number}" for number in range(count)]
+    table = np.hstack([rows, answers]).astype(int).tolist()
+    return [",".join(names), *(",".join(map(str, row)) for row in table)]
+
+
+@pytest.fixture
+def reset_by_opening(player, monkeypatch):
+    """f(content): what the board prints once its port is opened, which resets it, as many do."""
+    original = monitor.connection
+
+    def prepare(content):
+        @contextmanager
+        def connection(board, port):
+            with original(board, port) as opened:
+                player.say(content)
+                yield opened
+
+        monkeypatch.setattr(monitor, "connection", connection)
+
+    return prepare
+
+
+@pytest.mark.parametrize("widths", [(1, 16, 16, 1), (1, 16, 2), (7, 6, 5, 3)])
+def test_a_port_needs_no_board(player, reset_by_opening, tmp_path, tflm, widths):
+    content = tflite_factory.quantized(tflite_factory.sine_layers(widths))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    lines = answers_of(content)
+    reset_by_opening(text(*lines, "# end"))
+    result = workshop("--port", player.name, "--check", "--model", path)
+    count = len(lines) - 1
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        *lines,
+        "# end",
+        f"{count} of {count} equal to TFLM's answers",
+    ]
+
+
+def test_an_emulated_uno(player, reset_by_opening, model, model_file, tmp_path, tflm):
+    """What the exported sketch printed in simavr, Arduino core and all, through a serial line."""
+    avr.require("simavr")
+    library = arduino.export(model, tmp_path).folder
+    sketch = library / "examples" / "Answers" / "Answers.ino"
+    image = avr.build_sketch(sketch, avr.build_core(tmp_path), library / "src")
+    reset_by_opening(text(*avr.on_simavr(image).splitlines()))
+    result = workshop("--port", player.name, "--check", "--model", model_file)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "256 of 256 equal to TFLM's answers"
+
+
+def test_one_wrong_code_of_several(player, reset_by_opening, tmp_path, tflm):
+    content = tflite_factory.quantized(tflite_factory.sine_layers((7, 6, 5, 3)))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    lines = answers_of(content)
+    right = lines[3].split(",")
+    changed = [*right[:-2], str(-int(right[-2]) or 1), right[-1]]
+    reset_by_opening(text(*lines[:3], ",".join(changed), *lines[4:], "# end"))
+    result = workshop("--port", player.name, "--check", "--model", path)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "511 of 512 equal to TFLM's answers"
+    assert f"{','.join(changed)}, where q_out0,q_out1,q_out2 should be " in result.stderr
+    assert result.stderr.rstrip().endswith(f"should be {','.join(right[-3:])}.")
+
+
+def test_a_model_of_another_shape_than_what_was_printed(
+    player, reset_by_opening, tmp_path, model_file
+):
+    content = tflite_factory.quantized(tflite_factory.sine_layers((7, 6, 5, 3)))
+    reset_by_opening(text(*answers_of(content), "# end"))
+    result = workshop("--port", player.name, "--check", "--model", model_file)
+    assert result.exit_code == 1 and "other inputs or outputs than what the" in result.stderr
+
+
+def test_neither_board_nor_port():
+    result = workshop()
+    assert result.exit_code == 2 and "--board" in result.stderr and "--port" in result.stderr
+
+
+def test_silence_of_a_board_without_a_name(player):
+    with (
+        monitor.connection(boards.UNNAMED, player.name) as opened,
+        pytest.raises(WorkshopError, match=r"from the board through \S+ in .* library's Answers\."),
+    ):
+        monitor.read(opened, boards.UNNAMED, silence=0.3)

@@ -42,6 +42,7 @@ NOT_TRIED = {
     "helm": "a cluster",
     "jupyter-repo2docker": "Docker",
     "pip": "the network",
+    "pio": "PlatformIO, which downloads a compiler",
     "qemu-system-arm": "tests/firmware/ and tests/test_firmware.py run it",
     "repo2docker": "Docker",
     "sudo": "an administrator",

@@ -32,7 +32,7 @@ _choices_of_compiling = together(
         type=click.Choice(compiling.OPTIMIZATIONS),
         default=compiling.OPTIMIZATIONS[0],
         show_default=True,
-        help="Compile for speed or for size.",
+        help="Compile for speed (-O2, or more of it: -O3) or for size.",
     ),
     click.option(
         "--toolchain",
@@ -46,7 +46,7 @@ _choices_of_compiling = together(
         type=click.Choice(compiling.ENGINES),
         default=compiling.ENGINES[0],
         show_default=True,
-        help="What runs the model: the project's own engine, or TFLM from TFLM_ROOT.",
+        help="What runs the model: the project's own engine, the model as plain C, or TFLM.",
     ),
     _model_option,
 )
@@ -207,14 +207,18 @@ def _is_live() -> bool:
 
 
 @firmware.command()
-@_real_board
-@click.option("--port", metavar="PORT", help="The serial port (default: looked for).")
+@click.option(
+    "--board",
+    type=click.Choice(boards.REAL),
+    help="The board that is plugged in; any other one is found by its --port.",
+)
+@click.option("--port", metavar="PORT", help="The serial port (default: the board's).")
 @click.option("--check", is_flag=True, help="Compare what the board prints with TFLM's answers.")
 @click.option("--cycles", type=click.IntRange(min=1), help="End after that many turns.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after that time.")
 @_model_option
 def monitor(
-    board: str,
+    board: str | None,
     port: str | None,
     check: bool,
     cycles: int | None,
@@ -229,7 +233,9 @@ def monitor(
     from workshop_utils import firmware, inference
     from workshop_utils.device import monitor as monitoring
 
-    plugged = boards.find_real(board)
+    if not (board or port):
+        raise click.UsageError("Say which board it is with --board, or where it is with --port.")
+    plugged = boards.find_real(board) if board else boards.UNNAMED
     content = firmware.model_bytes(model) if check else None
     if check and not (cycles or seconds):
         cycles = 1
@@ -245,7 +251,7 @@ def monitor(
         echo(f"{record.skipped:,} lines made no sense and were skipped", err=True)
     if content is not None:
         runtime = inference.best_runtime()
-        comparison = monitoring.compare(record, content, inference.invoke, runtime)
+        comparison = monitoring.compare(record, content, inference.invoke_rows, runtime)
         echo(comparison.text)
         if comparison.first:
             raise WorkshopError(f"The board does not print what it should: {comparison.first}.")

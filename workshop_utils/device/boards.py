@@ -207,6 +207,8 @@ BOARDS, DAMAGED = _read_all()
 NAMES = tuple(sorted([*BOARDS, *DAMAGED]))
 # The boards that one can hold, those with a drive to copy to.
 REAL = tuple(name for name in NAMES if name in DAMAGED or BOARDS[name].suffix)
+# Whatever is behind a serial port that is named, such as an Arduino.
+UNNAMED = Board("", FOLDER, "board", "", 0)
 
 
 # ---- Looking them up

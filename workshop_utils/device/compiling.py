@@ -16,11 +16,11 @@ from workshop_utils import files, paths
 from workshop_utils.device import boards, processes
 from workshop_utils.errors import WorkshopError
 
-ENGINES = ("compact", "tflm")
+ENGINES = ("compact", "generated", "tflm")
 
 TOOLCHAINS = ("zig", "gcc")
 
-OPTIMIZATIONS = ("-O2", "-Os")
+OPTIMIZATIONS = ("-O2", "-Os", "-O3")
 
 PROGRAMS = ("wave", "sweep")  # the application, and what prints every answer of a model
 
@@ -165,14 +165,11 @@ def cannot_build(folder: Path, error: OSError) -> WorkshopError:
 
 def _step(command: list[str], folder: Path, sources: Path) -> None:
     """Run one program of the build and add what it says to the log."""
-    cache = str(folder.parent / "zig-cache")
-    environment = {
-        name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)
-    }
-    environment |= {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache, "LC_ALL": "C"}
     log = folder / "build.log"
     try:
-        code, said = processes.run(command, _BUILD_TIMEOUT, cwd=sources, env=environment)
+        code, said = processes.run(
+            command, _BUILD_TIMEOUT, cwd=sources, env=environment(folder.parent)
+        )
     except subprocess.TimeoutExpired as error:
         raise WorkshopError(
             f"The build was stopped: it took more than {_BUILD_TIMEOUT} seconds."
@@ -180,6 +177,13 @@ def _step(command: list[str], folder: Path, sources: Path) -> None:
     if code:
         raise WorkshopError(explain(said, _append(log, command, said)))
     _append(log, command, said)
+
+
+def environment(build_dir: Path) -> dict[str, str]:
+    """What compilers see of the environment: nothing foreign, and a cache in the builds' folder."""
+    own = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
+    cache = str(build_dir / "zig-cache")
+    return own | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache, "LC_ALL": "C"}
 
 
 def _append(log: Path, command: list[str], said: str) -> Path | None:

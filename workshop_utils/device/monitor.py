@@ -227,10 +227,12 @@ def _silent(opened: Any, board: Board, record: Record, silence: float) -> str:
             f"for {silence:g} seconds{skipped}."
         )
     more = f", {board.wiring}," if board.wiring else ""
+    again = f"flash it again (workshop firmware flash --board {board.name})"
+    if board is boards.UNNAMED:
+        again = "load a program that prints answers, such as an exported library's Answers"
     return (
         f"Nothing that makes sense came from the {board.title} through {opened.name} in "
-        f"{silence:g} seconds{skipped}: press its reset button{more} or flash it again "
-        f"(workshop firmware flash --board {board.name})."
+        f"{silence:g} seconds{skipped}: press its reset button{more} or {again}."
     )
 
 
@@ -277,7 +279,7 @@ class Comparison:
 def compare(record: Record, model: bytes, invoke: Invoke, runtime: str) -> Comparison:
     """Compare what a board printed with a runtime's answers to the same inputs.
 
-    model: flatbuffer. invoke: what runs it, as `inference.invoke` does. runtime: 'tflm' or
+    model: flatbuffer. invoke: what runs it, as `inference.invoke_rows` does. runtime: 'tflm' or
     'litert'. An int8 model's answers are compared as codes: y must be the code's value as it is
     printed, and led the brightness of that value; LiteRT's rounding may be one step away. Raises
     WorkshopError if there is nothing to compare, or if the model is of another kind than what was
@@ -285,35 +287,43 @@ def compare(record: Record, model: bytes, invoke: Invoke, runtime: str) -> Compa
     """
     if not record.rows:
         raise WorkshopError("There is nothing to compare: the board printed no inference.")
-    ends = tflite.parse(model).ends
-    rows, is_int8 = np.array(record.rows), ends[0].type == "INT8"
+    parsed = tflite.parse(model)
+    rows, inputs = np.array(record.rows), 1
+    is_wave, step = record.columns == _WAVE, int(runtime == "litert")
 
     def answers(inputs: NDArray[Any]) -> NDArray[Any]:
-        return invoke(model, inputs, runtime)
+        return invoke(model, inputs, runtime).reshape(len(inputs), -1)
 
-    step = int(runtime == "litert")
-    if record.columns == _WAVE and is_int8:
-        good, expected = _judge_codes(rows, ends, answers, step)
-    elif record.columns == _WAVE:
+    if is_wave and parsed.ends[0].type == "INT8":
+        good, expected = _judge_codes(rows, parsed.ends, answers, step)
+    elif is_wave:
         good, expected = _judge_values(rows, answers)
-    elif record.columns == _SWEEP and is_int8:
-        good, expected = _judge_sweep(rows, answers, step)
     else:
-        raise WorkshopError("The model has other inputs or outputs than what the board printed.")
+        inputs = sum(name.startswith("q_in") for name in record.columns)
+        ends = [parsed.tensors[index] for index in (*parsed.inputs, *parsed.outputs)]
+        printed_sizes = [inputs, len(record.columns) - inputs]
+        if [end.size for end in ends] != printed_sizes or ends[0].type != "INT8":
+            raise WorkshopError(
+                "The model has other inputs or outputs than what the board printed."
+            )
+        good, expected = _judge_sweep(rows, inputs, answers, step)
     first = None
     if not all(good):
         number = list(good).index(False)
         printed = ",".join(f"{value:g}" for value in record.rows[number])
+        outputs = record.columns[inputs : inputs + expected.shape[1]]
         first = (
             f"the first that is not equal is number {number + 1:,}, {','.join(record.columns)} = "
-            f"{printed}, where {record.columns[1]} should be {expected[number]:g}"
+            f"{printed}, where {','.join(outputs)} should be "
+            f"{','.join(f'{value:g}' for value in expected[number])}"
         )
     name = {"tflm": "TFLM", "litert": "LiteRT"}[runtime]
     return Comparison(int(np.sum(good)), len(record.rows), first, name)
 
 
 _Answers = Callable[[NDArray[Any]], NDArray[Any]]
-_Judged = tuple[NDArray[Any], NDArray[Any]]  # for each row whether it is right, and what is: (n,)
+# For each row whether it is right, (n,), and what is, (n, outputs).
+_Judged = tuple[NDArray[Any], NDArray[Any]]
 
 # x and y are printed with six decimals, and float32 near 6.28 has no more than that itself.
 _PRINTED = 2e-6
@@ -329,7 +339,7 @@ def _judge_codes(
     """
     x, y, led = rows.T
     source, target = (end.quantization for end in ends)
-    of_code = _answers_to_all(answers)
+    of_code = answers(np.arange(-128, 128).astype(np.int8)[:, None]).astype(int)[:, 0]
     good = np.zeros(len(x), bool)
     for nudge in (-_PRINTED, _PRINTED, 0):
         right = of_code[tflite.quantize(x + nudge, *source).astype(int) + 128]
@@ -337,26 +347,22 @@ def _judge_codes(
             value = tflite.dequantize(np.clip(right + off, -128, 127), *target)
             is_printed = np.abs(y - value) <= _PRINTED * np.maximum(1, np.abs(value))
             good |= is_printed & (led == brightness(value))
-    return good, tflite.dequantize(right, *target)
+    return good, tflite.dequantize(right, *target)[:, None]
 
 
 def _judge_values(rows: NDArray[Any], answers: _Answers) -> _Judged:
     """The same for a float32 model, where sums may be rounded in another order: to 1e-5."""
     x, y, led = rows.T
-    right = answers(x.astype(np.float32))
+    right = answers(x.astype(np.float32)[:, None])[:, 0]
     near = np.abs(brightness(y) - led) <= 1  # y itself is rounded
-    return (np.abs(y - right) <= 1e-5 * np.maximum(1, np.abs(right))) & near, right
+    good = (np.abs(y - right) <= 1e-5 * np.maximum(1, np.abs(right))) & near
+    return good, right[:, None]
 
 
-def _judge_sweep(rows: NDArray[Any], answers: _Answers, step: int) -> _Judged:
-    codes, printed = rows.T
-    right = _answers_to_all(answers)[codes + 128]
-    return np.abs(printed - right) <= step, right
-
-
-def _answers_to_all(answers: _Answers) -> NDArray[Any]:
-    """The answers to the codes -128 to 127: int, (256,)."""
-    return answers(np.arange(-128, 128).astype(np.int8)).astype(int)
+def _judge_sweep(rows: NDArray[Any], inputs: int, answers: _Answers, step: int) -> _Judged:
+    """Rows of codes. inputs: how many of them are inputs; the others are outputs."""
+    right = answers(rows[:, :inputs].astype(np.int8)).astype(int)
+    return (np.abs(rows[:, inputs:] - right) <= step).all(axis=1), right
 
 
 def brightness(values: ArrayLike) -> NDArray[np.int_]:

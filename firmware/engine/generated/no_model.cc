@@ -1,0 +1,6 @@
+// The generated engine has the network in itself and reads no flatbuffer.
+
+#include "model/model.h"
+
+const unsigned char g_model[] = {0};
+const unsigned int g_model_len = 0;

@@ -1,0 +1,61 @@
+"""Commands that carry a model elsewhere: export c and export arduino."""
+
+from pathlib import Path
+
+import click
+
+from workshop_utils.cli.base import Group, echo, together
+
+
+@click.group(cls=Group)
+def export() -> None:
+    """Carry a model to any chip: as one C header, or as an Arduino library."""
+
+
+_choices = together(
+    click.option(
+        "--model",
+        type=click.Path(path_type=Path),
+        metavar="FILE.tflite",
+        help="The model (default: the one that notebook 06 wrote, else the project's own).",
+    ),
+    click.option(
+        "--output",
+        required=True,
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="The folder to write into.",
+    ),
+    click.option(
+        "--name",
+        default="model",
+        show_default=True,
+        help="What the names in C begin with, so that two models fit into one program.",
+    ),
+)
+
+
+@export.command("c")
+@_choices
+def as_c(model: Path | None, output: Path, name: str) -> None:
+    """Write an int8 model as plain C: DIR/model.h, after a test of its answers."""
+    from workshop_utils import files, firmware, plain_c
+
+    content = firmware.model_bytes(model)
+    target = output / f"{name}.h"
+    files.write(target, plain_c.header(content, name, plain_c.tested(content, name)))
+    echo(f"The network is {target}: call {name}_run() or {name}_predict().")
+
+
+@export.command("arduino")
+@_choices
+def as_arduino(model: Path | None, output: Path, name: str) -> None:
+    """Write an int8 model as a library for the Arduino IDE and PlatformIO: a folder and a ZIP."""
+    from workshop_utils import arduino, firmware, plain_c
+
+    content = firmware.model_bytes(model)
+    library = arduino.export(content, output, name, plain_c.tested(content, name))
+    echo(
+        f"The library is {library.archive} (Sketch, Include Library, Add .ZIP Library), and as a "
+        f"folder {library.folder}."
+    )
