@@ -98,13 +98,25 @@ def read(output: str | Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
             raise MissingArtifact(f"There is no sweep in {output}: {path} is missing.")
     plan = files.read_json(output / PLAN, SCHEMA)
     try:
-        text = (output / TABLE).read_text(encoding="utf-8")
-        rows = printable(list(csv.DictReader(io.StringIO(text))))
-        if any(int(row["run"]) < 1 or not row["status"] for row in rows):
-            raise ValueError
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        return plan, read_table(output / TABLE)
+    except WorkshopError as error:
         raise WorkshopError(f"The sweep in {output} is damaged; choose another folder.") from error
-    return plan, rows
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a sweep's table, {column: `printable` text}, whatever became of their runs.
+
+    Raises WorkshopError if the file is something else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = printable(list(csv.DictReader(io.StringIO(text), strict=True)))
+        for row in rows:
+            if int(row["run"]) < 1 or not row["status"] or None in {*row, *row.values()}:
+                raise ValueError(row)
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise WorkshopError(f"{path} is not the table of a sweep.") from error
+    return rows
 
 
 # ---- The output folder
