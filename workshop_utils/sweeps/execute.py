@@ -29,11 +29,12 @@ from workshop_utils.paths import Home
 from workshop_utils.progress import Pace, time_left
 from workshop_utils.sweeps.limits import MAX_WORKERS
 from workshop_utils.sweeps.spec import Plan, Values
-from workshop_utils.terminal import printable
+from workshop_utils.terminal import clipped, printable
 
 PLAN, TABLE, RUNS, WORKERS = "sweep.json", "results.csv", "runs", ".workers"
 SCHEMA = Path(__file__).parent / "schemas" / PLAN
 ATTEMPTS = 3
+LONGEST_ERROR = 500  # characters, of what may be all that a compiler said
 # TensorFlow keeps some 15 MB of each run, whatever is cleared: a fresh process gives them back.
 RUNS_PER_WORKER = 50
 WAIT_SECONDS = 60  # for a first worker; a scheduler has a sixth of that to answer
@@ -303,7 +304,9 @@ def _outcome(future: Any) -> tuple[Row | None, str | None, int]:
     if isinstance(error, KilledWorker):
         return None, "the worker died", error.allowed_failures + 1
     text = " ".join(str(error).split()) or "no reason given"
-    return None, text if isinstance(error, WorkshopError) else f"{type(error).__name__}: {text}", 1
+    if not isinstance(error, WorkshopError):
+        text = f"{type(error).__name__}: {text}"
+    return None, clipped(text, LONGEST_ERROR), 1
 
 
 def full_path(values: Values) -> Row:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 NOTEBOOK, PAGE = "report.ipynb", "report.html"
 TEMPLATE = Path(__file__).with_name(NOTEBOOK)
 # The columns that a report cannot do without.
-_NEEDED = ("SEED", "NEURONS", "LAYERS", "good", "test_error", "sine_error")
-_NEEDED += ("flash", "ram", "model_bytes", "instructions")
+_NEEDED = (
+    *("SEED", "NEURONS", "LAYERS", "good", "test_error", "sine_error"),
+    *("flash", "ram", "model_bytes", "instructions"),
+)
 # What the numbers of a run are, besides its parameters.
 _KINDS: dict[str, type] = dict.fromkeys(("test_error", "float_error", "floor", "sine_error"), float)
 _KINDS |= dict.fromkeys(("run", "equal", "weights", "model_bytes"), int)
