@@ -3,7 +3,7 @@
 import sys
 import unicodedata
 
-from workshop_utils.terminal import printable
+from workshop_utils.terminal import clipped, printable
 
 
 def test_what_can_be_seen_stays():
@@ -26,3 +26,7 @@ def test_texts_are_found_wherever_they_are():
 
 def test_lines_may_be_kept():
     assert printable("one\ntwo\r\x07", keep="\n") == "one\ntwo  "
+
+
+def test_a_text_is_clipped_where_it_is_too_long():
+    assert [clipped(text, 3) for text in ("", "abc", "abcd")] == ["", "abc", "ab…"]

@@ -20,3 +20,8 @@ def printable(value: Any, keep: str = "") -> Any:
     if isinstance(value, list):
         return [printable(item, keep) for item in value]
     return value
+
+
+def clipped(text: str, most: int) -> str:
+    """The text, or as much of it as fits into `most` characters, with an ellipsis at its end."""
+    return text if len(text) <= most else text[: most - 1] + "…"

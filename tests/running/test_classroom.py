@@ -221,6 +221,30 @@ def test_labels_of_the_picture_do_not_overlap(tmp_path, monkeypatch):
         assert not any(a.overlaps(b) for a, b in pairwise(boxes))
 
 
+def test_long_names_and_findings_are_clipped(tmp_path):
+    broken = run("failed", failure="y" * 1_000_000)
+    write(tmp_path, **{"n" * 240: doctor(Disk="x" * 1_000_000), "ada": broken, "z" * 200: "{"})
+    result = CliRunner().invoke(main, ["class", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.stdout.splitlines())) < 500
+    assert "n" * 39 + "…  " in result.stdout and "y" * 399 + "…" in result.stdout
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_a_name_that_the_font_cannot_draw_is_no_warning(tmp_path, recwarn, ending):
+    write(tmp_path / "class", **{"日本 🎉": doctor()})
+    target = tmp_path / f"x.{ending}"
+    result = CliRunner().invoke(main, ["class", str(tmp_path / "class"), "--picture", str(target)])
+    assert result.exit_code == 0 and not result.stderr and not recwarn.list
+    assert "日本 🎉" in result.stdout and target.stat().st_size > 1000
+
+
+def test_a_picture_of_another_kind_is_refused_before_anything_is_said(tmp_path):
+    write(tmp_path, ada=doctor())
+    result = CliRunner().invoke(main, ["class", str(tmp_path), "--picture", "x.pdf"])
+    assert result.exit_code == 1 and not result.stdout and "should end with" in result.stderr
+
+
 def test_a_picture_of_another_kind(tmp_path):
     with pytest.raises(WorkshopError, match=r"should end with \.png or \.svg"):
         classroom.draw([], tmp_path / "a.gif")

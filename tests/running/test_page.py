@@ -1,5 +1,6 @@
 """The page of a run, made of its executed notebooks and its record."""
 
+import json
 import re
 
 import nbformat
@@ -12,6 +13,7 @@ from record_factory import (
     harmful,
     hostile_run,
     moves_the_cursor,
+    record,
     write_notebook,
     write_run,
 )
@@ -49,6 +51,36 @@ def test_a_file_that_is_no_notebook_is_named(tmp_path):
         (folder / "03_small_model.ipynb").write_text(content)
         with pytest.raises(WorkshopError, match=r"03_small_model\.ipynb is damaged"):
             page.rebuild(folder)
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    folder = write_run(tmp_path / "run")
+    content = record()
+    content["notebooks"].append({"name": "9" * 5000, "status": "ok", "seconds": 1.0})
+    (folder / "run.json").write_text(json.dumps(content))
+    result = CliRunner().invoke(main, ["report", str(folder)])
+    assert result.exit_code == 0, result.output
+    assert "text of 04_larger_model" in (folder / "report.html").read_text()
+
+
+def test_a_file_of_brackets_is_no_notebook(tmp_path):
+    (tmp_path / "04_bad.ipynb").write_text("[" * 100_000)
+    result = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert result.exit_code == 1 and "04_bad.ipynb is damaged: it is no notebook" in result.stderr
+
+
+def test_ids_of_cells_that_are_there_twice_or_not_at_all(tmp_path, recwarn):
+    """The ids are those of the page, whatever the notebooks have."""
+    content = {"cell_type": "markdown", "metadata": {}, "source": "a text"}
+    for name, ids in {"01_a": ["x", "x"], "02_b": ["x"], "03_c": [None]}.items():
+        cells = [content | ({"id": one} if one else {}) for one in ids]
+        notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(notebook))
+    result = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert result.exit_code == 0 and not result.stderr and not recwarn.list
+    text = (tmp_path / "report.html").read_text()
+    ids = re.findall(r' id="(cell-id=[^"]*)"', text)
+    assert text.count("a text") == 4 and len(ids) == len(set(ids))
 
 
 def test_the_page_knows_what_it_shows(tmp_path):
@@ -132,4 +164,5 @@ def test_no_metadata_of_an_executed_notebook_is_markup(tmp_path):
     )
     text = page.rebuild(tmp_path).read_text(encoding="utf-8")
     assert not harmful(text) and "<title>Workshop</title>" in text
+    assert not moves_the_cursor(text) - {"\t", "\xa0"}
     assert text.count("<details><summary>Solution") == 1

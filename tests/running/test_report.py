@@ -130,6 +130,19 @@ def test_two_runs_stand_in_columns():
     assert len(places) > 10 and len(set(places)) == 1, text
 
 
+def test_long_texts_stay_within_their_columns():
+    long = "x" * 1_000_000
+    one = record(
+        started=long,
+        parameters={"03_a": {long: long}},
+        versions={long: long},
+        machine={"system": long},
+        notebooks=[{"name": long, "status": long, "seconds": 1.0}],
+    )
+    lines = report.comparison_text(one, record()).splitlines()
+    assert max(map(len, lines)) < 170 and sum("…" in line for line in lines) >= 5
+
+
 def test_a_run_equals_itself(tmp_path):
     one = str(write_run(tmp_path / "one"))
     result = CliRunner().invoke(main, ["compare", one, one])

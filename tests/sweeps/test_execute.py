@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -54,6 +55,17 @@ def test_workers_die_and_nothing_is_lost_or_doubled(tmp_path, monkeypatch):
         execute.execute(plan, folder)
     with pytest.raises(WorkshopError, match="other runs"):
         execute.execute(grid(SEED=[1, 2]), folder, resume=True)
+
+
+@pytest.mark.parametrize("error", [WorkshopError("no " * 100_000), ValueError("no " * 100_000)])
+def test_a_long_error_leaves_the_table_readable(tmp_path, error):
+    failed = SimpleNamespace(status="error", exception=lambda: error)
+    _, said, _ = execute._outcome(failed)
+    assert len(said) == execute.LONGEST_ERROR and said.endswith("…") and "no no" in said
+    plan = grid(SEED=[1, 2])
+    row = {"run": 1, "status": "failed", **plan.runs[0], "error": said}
+    execute._write_table(tmp_path, plan, {1: row})
+    assert execute.read_table(tmp_path / execute.TABLE)[0]["error"] == said
 
 
 def test_a_scheduler_by_address(tmp_path, monkeypatch):

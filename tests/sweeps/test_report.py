@@ -83,6 +83,7 @@ def test_the_report_of_a_hostile_sweep(tmp_path):
     assert not moves_the_cursor(result.output)
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert not harmful(page) and "&lt;script&gt;" in page, "The table of failed runs shows them."
+    assert not moves_the_cursor(page) - {"\t", "\xa0"}
     assert "Runs that failed are left out" in page and "What does noise do?" not in page
     notebook = nbformat.read(folder / "report.ipynb", 4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -155,6 +156,36 @@ def test_a_damaged_table_is_one_sentence(tmp_path, column, value, words):
     with pytest.raises(WorkshopError, match=words):
         report.make(folder)
     assert not (folder / "report.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("good", "maybe", "good is 'maybe', but should be True or False"),
+        ("good", "False ", "good is 'False ', but should be True or False"),
+        ("flash", "-5", "flash is '-5', but should be a whole number"),
+        ("ram", "1.5", "ram is '1.5', but should be a whole number"),
+        ("equal", "", "equal is '', but should be a whole number"),
+        ("test_error", "inf", "test_error is 'inf', but should be a number"),
+        ("sine_error", "nan", "sine_error is 'nan', but should be a number"),
+        ("NOISE", "loud", "NOISE is 'loud', but should be a number"),
+        ("NOISE", "11", "NOISE is 11.0, but must be a number from 0 to 10"),
+        ("per_channel", "no", "per_channel is 'no', but should be True or False"),
+        ("NEURONS", "9" * 20, "NEURONS is '9+', but should be a whole number"),
+        ("NEURONS", "0", "NEURONS is 0, but must be from 1"),
+    ],
+)
+def test_one_damaged_cell_is_named(tmp_path, column, value, words):
+    rows = read_rows()
+    rows[6][column] = value
+    with pytest.raises(WorkshopError, match=f"is not the table of a sweep: in row 7 {words}"):
+        report.make(write_sweep(tmp_path / "sweep", rows))
+
+
+def test_a_damaged_cell_of_a_failed_run_harms_nobody(tmp_path):
+    rows = read_rows()
+    rows[6] |= {"status": "failed", "flash": "", "good": ""}
+    assert len(report.table(write_sweep(tmp_path, rows))) == len(rows) - 1
 
 
 def test_a_table_without_a_column(tmp_path):

@@ -46,6 +46,8 @@ def roll_up(folder: Path, picture: Path | None) -> None:
     """
     from workshop_utils.running import classroom
 
+    if picture:
+        classroom.picture_format(picture)
     attendees, skipped = classroom.read(folder)
     echo(classroom.text(attendees, skipped))
     if picture:

@@ -2,6 +2,7 @@
 from the run.json that `workshop run` wrote.
 """
 
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import notebooks as course_notebooks
 from workshop_utils.running import records
-from workshop_utils.terminal import printable
+from workshop_utils.terminal import clipped, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,8 @@ _OF_RUN = {"ok": DONE, "up to date": DONE, "failed": FAILED}
 _LETTERS = {DONE: "ok", FAILED: "X", OPEN: "."}
 _COLOURS = {DONE: "#7cb89b", FAILED: "#d9776c", OPEN: "#eceff1"}
 _SIGNS = {DONE: "✓", FAILED: "×", OPEN: ""}
+# How much is shown of a name and of a sentence, in characters.
+_NAME, _SENTENCE = 40, 400
 _SCHEMAS = {"run": records.SCHEMA, "doctor": records.SCHEMA.with_name("doctor.json")}
 
 
@@ -102,14 +105,16 @@ def _add_doctor(person: Attendee, doctor: dict[str, Any]) -> None:
 
 def text(attendees: list[Attendee], skipped: list[str]) -> str:
     """Everybody as lines for a terminal, then who needs help and what was skipped."""
-    width = max([8, *(len(person.name) for person in attendees)])
+    width = min(_NAME, max([8, *(len(person.name) for person in attendees)]))
     helpless = [
-        f"  {person.name:<{width}}  {sentence}" for person in attendees for sentence in person.help
+        f"  {clipped(person.name, _NAME):<{width}}  {clipped(sentence, _SENTENCE)}"
+        for person in attendees
+        for sentence in person.help
     ]
     lines = [*_table(attendees, width), "", *_places(attendees)]
     for heading, entries in (
         ("Need help:", helpless),
-        ("Skipped:", [f"  {sentence}" for sentence in skipped]),
+        ("Skipped:", [f"  {clipped(sentence, _SENTENCE)}" for sentence in skipped]),
     ):
         lines += ["", heading, *entries] if entries else []
     return "\n".join(lines)
@@ -121,7 +126,7 @@ def _table(attendees: list[Attendee], width: int) -> list[str]:
     lines = [f"{'':<{width}}  " + "  ".join(numbers)]
     for person in attendees:
         row = "  ".join(f"{_LETTERS[state]:<2}" for state in person.states.values())
-        lines.append(f"{person.name:<{width}}  {row}".rstrip())
+        lines.append(f"{clipped(person.name, _NAME):<{width}}  {row}".rstrip())
     return lines
 
 
@@ -133,6 +138,13 @@ def _places(attendees: list[Attendee]) -> list[str]:
     return lines + [f"  {places[place]:>3}  {place}" for place in sorted(places, reverse=True)]
 
 
+def picture_format(target: Path | str) -> str:
+    """png or svg, from the name of a picture. Raises WorkshopError for another ending."""
+    if Path(target).suffix not in (".png", ".svg"):
+        raise WorkshopError(f"{target} should end with .png or .svg.")
+    return Path(target).suffix[1:]
+
+
 def draw(attendees: list[Attendee], target: Path | str) -> Path:
     """A picture with a row per attendee and a column per notebook; returns its path.
 
@@ -140,8 +152,7 @@ def draw(attendees: list[Attendee], target: Path | str) -> Path:
     """
     from matplotlib.figure import Figure
 
-    if Path(target).suffix not in (".png", ".svg"):
-        raise WorkshopError(f"{target} should end with .png or .svg.")
+    kind = picture_format(target)
     notebooks = [path.stem for path in course_notebooks.notebooks().values()]
     rows = max(len(attendees), 1)
     figure = Figure(figsize=(9, 1.1 + 0.3 * rows), dpi=120, layout="constrained")
@@ -156,8 +167,9 @@ def draw(attendees: list[Attendee], target: Path | str) -> Path:
     figure.suptitle(
         f"✓ done   × failed   ! needs help ({helped} of {len(attendees)})", fontsize="medium"
     )
-    with files.replacing(target) as temporary:
-        figure.savefig(temporary, format=Path(target).suffix[1:])
+    with files.replacing(target) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn for it.
+        figure.savefig(temporary, format=kind)
     return Path(target)
 
 
@@ -171,7 +183,7 @@ def _label(axes: "Axes", attendees: list[Attendee], notebooks: list[str]) -> Non
     )
     axes.set_yticks(range(len(attendees)))
     axes.set_yticklabels(
-        [("! " if person.help else "") + person.name[:30] for person in attendees],
+        [("! " if person.help else "") + clipped(person.name, 30) for person in attendees],
         parse_math=False,
     )
     for label, person in zip(axes.get_yticklabels(), attendees, strict=True):

@@ -1,6 +1,7 @@
 """One HTML page of executed notebooks, to read where no kernel runs and no network is."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import records, report
+from workshop_utils.terminal import printable
 from workshop_utils.upstream import import_nbformat
 
 REPORT = "report.html"
 
 # What nbformat raises, too, for a file that is no notebook.
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def render(
@@ -38,7 +40,8 @@ def render(
         cells.append(nbformat.v4.new_markdown_cell(f'<hr id="{_anchor(path)}">'))
         cells += _content(path)
     cells.append(nbformat.v4.new_markdown_cell(_glossary()))
-    for cell in cells:
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"  # Notebooks from elsewhere may have the same ids.
         if cell.cell_type == "markdown":
             cell.source = _linked_within_the_page(cell.source, present)
     head = report.render(
@@ -54,7 +57,7 @@ def render(
     )
     whole = nbformat.v4.new_notebook(cells=cells)
     html, _ = exporter.from_notebook_node(whole, {"metadata": {"name": "Workshop"}, "head": head})
-    return files.write(page, html)
+    return files.write(page, printable(html, keep="\n\t\xa0"))
 
 
 def rebuild(folder: Path | str) -> Path:
@@ -64,11 +67,9 @@ def rebuild(folder: Path | str) -> Path:
     """
     folder = Path(folder)
     record = records.read(folder) if (folder / records.RECORD).is_file() else None
-    if record:
-        candidates = [folder / f"{row['name']}.ipynb" for row in record["notebooks"]]
-    else:
-        candidates = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    executed = [path for path in candidates if path.is_file()]
+    present = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    names = [row["name"] for row in record["notebooks"]] if record else present
+    executed = [present[name] for name in names if name in present]
     if not executed:
         raise WorkshopError(
             f"There are no executed notebooks in {paths.display_path(folder)}; "
@@ -98,8 +99,10 @@ def _content(path: Path) -> list[Any]:
     """A notebook's cells without what is no content: nbconvert does not escape all of that."""
     nbformat = import_nbformat()
     try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ids that are missing or there twice do no harm.
+            notebook = nbformat.read(path, as_version=4)
+            nbformat.validate(notebook)
     except (nbformat.ValidationError, *_UNREADABLE) as error:
         raise WorkshopError(f"{paths.display_path(path)} is damaged: it is no notebook.") from error
     for cell in without_widgets(notebook).cells:

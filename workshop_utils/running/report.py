@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workshop_utils import files
 from workshop_utils.running import records
 from workshop_utils.running.metrics import METRICS, format_metric
-from workshop_utils.terminal import printable
+from workshop_utils.terminal import clipped, printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -27,6 +27,8 @@ _CARDS = {
     "Files, in bytes": ["keras_bytes", "float_bytes", "int8_bytes"],
     "Budget of the chip": ["flash_bytes", "ram_bytes", "instructions", "equal_answers"],
 }
+# How much a terminal shows of a name and of a value, in characters.
+_NAME, _CELL = 40, 60
 _UNITS = {"flash_bytes": " bytes", "ram_bytes": " bytes", "equal_answers": " of 256"}
 
 
@@ -219,13 +221,21 @@ def comparison_text(one: dict[str, Any], other: dict[str, Any]) -> str:
     sections = compare(one, other)
     head = ("", records.title(one), records.title(other))
     rows = [head, *(row for rows in sections.values() for row in rows)]
-    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
-    lines = [f"  {'':<{first}}  {head[1]:<{second}}  {head[2]}"]
+    first = min(_NAME, max(len(row[0]) for row in rows))
+    second = min(_CELL, max(len(row[1]) for row in rows))
+
+    def line(mark: str, row: tuple[str, ...]) -> str:
+        name, value, another = (
+            clipped(row[0], _NAME),
+            clipped(row[1], _CELL),
+            clipped(row[2], _CELL),
+        )
+        return f"{mark} {name:<{first}}  {value:<{second}}  {another}".rstrip()
+
+    lines = [line(" ", head)]
     for title, rows in sections.items():
         lines.append(title)
-        for name, value, another in rows:
-            mark = " " if value == another else "*"
-            lines.append(f"{mark} {name:<{first}}  {value:<{second}}  {another}".rstrip())
+        lines += [line(" " if row[1] == row[2] else "*", row) for row in rows]
     return "\n".join(lines)
 
 

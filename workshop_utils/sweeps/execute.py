@@ -29,11 +29,12 @@ from workshop_utils.paths import Home
 from workshop_utils.progress import Pace, time_left
 from workshop_utils.sweeps.limits import MAX_WORKERS
 from workshop_utils.sweeps.spec import Plan, Values
-from workshop_utils.terminal import printable
+from workshop_utils.terminal import clipped, printable
 
 PLAN, TABLE, RUNS, WORKERS = "sweep.json", "results.csv", "runs", ".workers"
 SCHEMA = Path(__file__).parent / "schemas" / PLAN
 ATTEMPTS = 3
+LONGEST_ERROR = 500  # characters, of what may be all that a compiler said
 # TensorFlow keeps some 15 MB of each run, whatever is cleared: a fresh process gives them back.
 RUNS_PER_WORKER = 50
 WAIT_SECONDS = 60  # for a first worker; a scheduler has a sixth of that to answer
@@ -98,13 +99,25 @@ def read(output: str | Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
             raise MissingArtifact(f"There is no sweep in {output}: {path} is missing.")
     plan = files.read_json(output / PLAN, SCHEMA)
     try:
-        text = (output / TABLE).read_text(encoding="utf-8")
-        rows = printable(list(csv.DictReader(io.StringIO(text))))
-        if any(int(row["run"]) < 1 or not row["status"] for row in rows):
-            raise ValueError
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        return plan, read_table(output / TABLE)
+    except WorkshopError as error:
         raise WorkshopError(f"The sweep in {output} is damaged; choose another folder.") from error
-    return plan, rows
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a sweep's table, {column: `printable` text}, whatever became of their runs.
+
+    Raises WorkshopError if the file is something else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = printable(list(csv.DictReader(io.StringIO(text), strict=True)))
+        for row in rows:
+            if int(row["run"]) < 1 or not row["status"] or None in {*row, *row.values()}:
+                raise ValueError(row)
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise WorkshopError(f"{path} is not the table of a sweep.") from error
+    return rows
 
 
 # ---- The output folder
@@ -291,7 +304,9 @@ def _outcome(future: Any) -> tuple[Row | None, str | None, int]:
     if isinstance(error, KilledWorker):
         return None, "the worker died", error.allowed_failures + 1
     text = " ".join(str(error).split()) or "no reason given"
-    return None, text if isinstance(error, WorkshopError) else f"{type(error).__name__}: {text}", 1
+    if not isinstance(error, WorkshopError):
+        text = f"{type(error).__name__}: {text}"
+    return None, clipped(text, LONGEST_ERROR), 1
 
 
 def full_path(values: Values) -> Row:

@@ -5,8 +5,9 @@ with a tag such as needs-NOISE are left out where the noise is the same in all r
 """
 
 import json
+import reprlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workshop_utils import files
 from workshop_utils.errors import MissingArtifact, WorkshopError
@@ -19,35 +20,74 @@ if TYPE_CHECKING:
 NOTEBOOK, PAGE = "report.ipynb", "report.html"
 TEMPLATE = Path(__file__).with_name(NOTEBOOK)
 # The columns that a report cannot do without.
-_NEEDED: dict[str, type] = {"good": bool, "test_error": float, "sine_error": float}
-_NEEDED |= dict.fromkeys(("SEED", "NEURONS", "LAYERS"), int)
-_NEEDED |= dict.fromkeys(("flash", "ram", "model_bytes", "instructions"), int)
+_NEEDED = (
+    *("SEED", "NEURONS", "LAYERS", "good", "test_error", "sine_error"),
+    *("flash", "ram", "model_bytes", "instructions"),
+)
+# What the numbers of a run are, besides its parameters.
+_KINDS: dict[str, type] = dict.fromkeys(("test_error", "float_error", "floor", "sine_error"), float)
+_KINDS |= dict.fromkeys(("run", "equal", "weights", "model_bytes"), int)
+_KINDS |= dict.fromkeys(("flash", "ram", "instructions"), int) | {"good": bool}
+_LARGEST = 2**53  # up to which a float holds every whole number
 
 
 def table(source: Path | str) -> "pd.DataFrame":
     """The runs that ended well: a pandas DataFrame, a row each.
 
     source: the folder of a sweep, or a CSV file that was its table. Raises MissingArtifact if it is
-    not there, WorkshopError if no run ended well or the file is something else.
+    not there, WorkshopError if no run ended well, or if the file is something else: then it names
+    the row, counted from 1, and what is wrong there.
     """
     import pandas as pd
 
     path = Path(source) / execute.TABLE if Path(source).is_dir() else Path(source)
     if not path.is_file():
         raise MissingArtifact(f"There is no table of a sweep at {path}.")
-    try:
-        rows = pd.read_csv(path)
-        rows = rows[rows["status"] == "ok"].reset_index(drop=True)
-        rows = rows.astype(_NEEDED)
-    except (ValueError, TypeError, KeyError) as error:
-        raise WorkshopError(f"{path} is not the table of a sweep.") from error
     # A table may be older than a parameter, and then had the notebooks' value, or than a metric.
-    for name, value in (spec.defaults() | dict.fromkeys(run.METRICS)).items():
-        if name not in rows:
-            rows[name] = value
-    if rows.empty:
+    known = spec.defaults()
+    absent = dict.fromkeys(run.METRICS) | known
+    rows = []
+    for number, row in enumerate(execute.read_table(path), start=1):
+        if row["status"] == "ok":
+            try:
+                rows.append(absent | _typed(row, known))
+            except WorkshopError as error:
+                raise WorkshopError(
+                    f"{path} is not the table of a sweep: in row {number} {error}"
+                ) from error
+    if not rows:
         raise WorkshopError(f"No run of {path} ended well, so there is nothing to show.")
-    return rows
+    return pd.DataFrame(rows)
+
+
+def _typed(row: dict[str, str], known: spec.Values) -> dict[str, Any]:
+    """A row with its numbers as numbers. Raises WorkshopError if it cannot be that of a run.
+
+    known: {parameter: value}, which say what the parameters are.
+    """
+    for name in _NEEDED:
+        if name not in row:
+            raise WorkshopError(f"{name} is missing.")
+    kinds = _KINDS | {name: type(value) for name, value in known.items()}
+    typed = {name: _value(name, text, kinds.get(name, str)) for name, text in row.items()}
+    spec.check(known | {name: typed[name] for name in known if name in typed})
+    return typed
+
+
+def _value(name: str, text: str, kind: type) -> Any:
+    """What a cell says. Raises WorkshopError, which names the column, if it is not of its kind."""
+    if kind is str:
+        return text
+    if kind is bool and text in ("True", "False"):
+        return text == "True"
+    try:
+        number = float(text)
+        if kind is not bool and 0 <= number <= _LARGEST and number == kind(number):
+            return kind(number)
+    except ValueError:
+        pass
+    wanted = {bool: "True or False", int: "a whole number", float: "a number"}[kind]
+    raise WorkshopError(f"{name} is {reprlib.repr(text)}, but should be {wanted}.")
 
 
 def configuration_parameters() -> list[str]:

@@ -123,7 +123,7 @@ def _grid(content: Values, axes: Values, known: Values, confirmed: bool) -> list
     _check_number(math.prod(len(some) for some in values.values()), confirmed)
     for name, some in values.items():
         for value in some:
-            _check_value(known, name, value)
+            check(known | {name: value})
     every = itertools.product(*values.values())
     return [known | dict(zip(values, combination, strict=True)) for combination in every]
 
@@ -176,7 +176,7 @@ def _drawn(known: Values, name: str, entry: Any) -> Callable[[random.Random], An
     if not isinstance(entry, dict):
         choices = _choices(known, name, entry)
         for value in choices:
-            _check_value(known, name, value)
+            check(known | {name: value})
         return lambda rng: rng.choice(choices)
     low, high, scale = _range(known, name, entry, "scale")
     if scale not in (None, "linear", "log"):
@@ -218,7 +218,7 @@ def _range(known: Values, name: str, entry: Values, extra: str) -> tuple[Any, An
         raise WorkshopError(f"{name} needs both min and max.")
     low, high = (_typed(f"{name}: {end}", entry[end], known[name]) for end in ("min", "max"))
     for value in (low, high):
-        _check_value(known, name, value)
+        check(known | {name: value})
     if low > high:
         raise WorkshopError(f"{name}: min is {low}, above max, which is {high}.")
     more = entry.get(extra)
@@ -239,9 +239,8 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _check_value(known: Values, name: str, value: Any) -> None:
-    """Raise WorkshopError, as the notebooks would, if this value of a parameter cannot work."""
-    values = known | {name: value}
+def check(values: Values) -> None:
+    """Raise WorkshopError, as the notebooks would, unless a run can have these parameters."""
     data.check_parameters(values["SAMPLES"], values["NOISE"], values["SEED"])
     training.check_parameters(
         values["EPOCHS"],
