@@ -121,3 +121,10 @@ def test_an_error_moves_no_cursor_and_keeps_its_lines():
     assert result.exit_code == 1
     assert result.stdout.startswith("one\ntwo ") and "Error: first\nsecond " in result.stderr
     assert not moves_the_cursor(result.output)
+
+
+@pytest.mark.parametrize("command", [["report"], ["class"], ["compare", "here"]])
+def test_a_path_that_no_system_takes_is_one_short_sentence(command):
+    result = CliRunner().invoke(main, [*command, "x" * 5000])
+    assert result.exit_code == 1 and len(result.stderr) < 200
+    assert result.stderr.startswith("Error: ") and "Traceback" not in result.stderr

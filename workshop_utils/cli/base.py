@@ -1,12 +1,13 @@
 """What the commands share: groups that end with one sentence, and how they print."""
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from workshop_utils.errors import WorkshopError
-from workshop_utils.terminal import printable
+from workshop_utils.terminal import clipped, printable
 
 
 class Group(click.Group):
@@ -17,6 +18,11 @@ class Group(click.Group):
             return super().invoke(ctx)
         except WorkshopError as error:
             raise click.ClickException(printable(str(error), keep="\n")) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE or error.strerror is None:  # click knows what to do
+                raise
+            what = clipped(printable(str(error.filename or "")), 60)
+            raise click.ClickException(f"{error.strerror}: {what}") from error
 
 
 def echo(text: str, err: bool = False) -> None:
