@@ -68,7 +68,7 @@ def test_linker_script_and_description_tell_of_the_same_memory(board):
 @EVERY
 def test_an_emulated_chip_has_the_memory_of_its_board(board):
     if board.flash is not None:
-        chip = CHIPS[board.name]
+        chip = CHIPS[board.name]()
         assert (chip.flash, chip.ram) == (board.flash, board.ram)
 
 
@@ -185,6 +185,10 @@ def test_a_board_of_ones_own_by_the_recipe(tmp_path, home_with_cache):
     assert block[12:16] == (0x40000).to_bytes(4, "little")  # where it goes
     assert block[28:32] == (0x12345678).to_bytes(4, "little")  # for whom
     assert "yours" in workshop("flash", "--help").stdout
+    for command in (["run"], ["sweep", "--csv", str(tmp_path / "answers.csv")]):
+        no_chip = workshop(*command, "--board", "yours")
+        assert no_chip.returncode == 1 and "no emulated chip for the board yours" in no_chip.stderr
+        assert no_chip.stderr.count("\n") == 1
 
     (folder / "board.toml").write_text("title = ", encoding="utf-8")
     refused = workshop("build", "--board", "yours")
