@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from workshop_utils.errors import MissingArtifact
+from workshop_utils.errors import MissingArtifact, WorkshopError
 
 PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS_DIR = PROJECT / "notebooks"
@@ -138,6 +138,15 @@ class Home:
 def home() -> Home:
     """The Home that WORKSHOP_HOME names now; without it, the project's folder."""
     return Home(Path(os.environ.get("WORKSHOP_HOME") or PROJECT).expanduser().resolve())
+
+
+def require_course(folder: Path) -> None:
+    """Raise WorkshopError unless NOTEBOOKS_DIR or FIRMWARE_DIR is there; a wheel has neither."""
+    if not folder.is_dir():
+        raise WorkshopError(
+            "The course's notebooks and firmware are not beside its package workshop_utils: "
+            "use a clone of the project, and run ./install.sh there."
+        )
 
 
 def display_path(path: str | Path) -> str:

@@ -16,6 +16,9 @@ from workshop_utils.errors import WorkshopError
 @click.group()
 def firmware() -> None:
     """Build the firmware with a model in it, and run it on an emulated Cortex-M4."""
+    from workshop_utils import paths
+
+    paths.require_course(paths.FIRMWARE_DIR)  # Without it there are no boards to choose from.
 
 
 _model_option = click.option(

@@ -215,8 +215,9 @@ REAL = tuple(name for name in NAMES if name in DAMAGED or BOARDS[name].suffix)
 def find(name: str) -> Board:
     """The Board of that name.
 
-    Raises WorkshopError: with the names if there is none, or with what is damaged.
+    Raises WorkshopError: with the names if there is none, or with what is damaged or missing.
     """
+    paths.require_course(paths.FIRMWARE_DIR)
     if name in DAMAGED:
         raise DAMAGED[name]
     if name not in BOARDS:
