@@ -86,6 +86,14 @@ def test_the_command_is_for_the_notebook_at_work(monkeypatch, home, session, num
         home.require(home.model_tf)
 
 
+def test_the_command_names_a_home_that_is_not_the_default_one(home):
+    other = Home(home.path / "an other")
+    with pytest.raises(MissingArtifact) as caught:
+        other.require(other.model_tf)
+    command = f"terminal: WORKSHOP_HOME='{other.path}' .venv/bin/workshop catch-up 05"
+    assert str(caught.value).endswith(command)
+
+
 def test_a_file_that_no_notebook_makes(home):
     with pytest.raises(MissingArtifact, match=r"^x/y\.txt is missing\.$"):
         home.require(home.path / "x" / "y.txt")

@@ -7,6 +7,7 @@ hello_world notebook: `paths.MODEL_TF` is `paths.home().model_tf`, and so on.
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,9 +130,10 @@ class Home:
         notebook = self.made_by.get(path)
         if notebook is None:
             raise MissingArtifact(f"{missing}.")
+        elsewhere = "" if self == home() else f"WORKSHOP_HOME={shlex.quote(str(self.path))} "
         raise MissingArtifact(
             f"{missing}: notebook {notebook}.ipynb makes it. Run that notebook first, or in a "
-            f"terminal: .venv/bin/workshop catch-up {_notebook_at_work(notebook)}"
+            f"terminal: {elsewhere}.venv/bin/workshop catch-up {_notebook_at_work(notebook)}"
         )
 
 

@@ -89,13 +89,13 @@ def _text(value: Any) -> str:
 
 def _suffix(value: Any) -> str:
     if value not in SUFFIXES:
-        raise ValueError(f"none of {', '.join(SUFFIXES)}")
+        raise ValueError(f"not one of {', '.join(SUFFIXES)}")
     return str(value)
 
 
 def _number(value: Any) -> int:
     if type(value) is not int or value < 0:  # a bool is no number
-        raise ValueError("no whole number from 0 on")
+        raise ValueError("not a whole number, 0 or more")
     return value
 
 
