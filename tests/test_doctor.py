@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from workshop_utils import doctor, machine
+from workshop_utils import doctor, machine, paths
 from workshop_utils.cli import main
+from workshop_utils.device import boards
+from workshop_utils.errors import WorkshopError
 
 
 @pytest.fixture(scope="module")
@@ -339,3 +341,43 @@ def test_the_oldest_and_newest_python_are_those_of_the_project():
     text = (machine.paths.PROJECT / "pyproject.toml").read_text()
     (low, high) = doctor.PYTHONS
     assert f'requires-python = ">={low[0]}.{low[1]},<{high[0]}.{high[1] + 1}"' in text
+
+
+# ---- Files of the project that are damaged
+
+
+@pytest.fixture
+def damaged(monkeypatch):
+    """f(name): the description of that board is damaged. Returns the sentence that says so."""
+
+    def damage(name):
+        sentence = f"firmware/boards/{name}/board.toml is damaged: it lacks clock."
+        monkeypatch.delitem(boards.BOARDS, name)
+        monkeypatch.setitem(boards.DAMAGED, name, WorkshopError(sentence))
+        return sentence
+
+    return damage
+
+
+def test_a_damaged_board_to_hold_is_a_note_and_the_emulator_still_works(damaged):
+    sentence = damaged("pico")
+    ok, found, advice = doctor._boards()
+    assert not ok and found == sentence.rstrip(".") and advice.startswith("restore that file")
+    ok, found, _ = doctor._firmware()
+    assert ok and "the answer is right" in found
+
+
+def test_a_damaged_emulated_board_comes_with_the_cure(monkeypatch, damaged):
+    sentence = damaged("emulator")
+    result = command(monkeypatch, ("Compiler, emulator", True, doctor._firmware))
+    assert result.exit_code == 1 and sentence in result.output
+    assert "-> restore that file" in result.output and "WorkshopError" not in result.output
+
+
+def test_a_package_without_the_course(monkeypatch, tmp_path):
+    for name in ("NOTEBOOKS_DIR", "FIRMWARE_DIR"):
+        monkeypatch.setattr(paths, name, tmp_path / "none")
+    checks = ("Packages", True, doctor._packages), ("Compiler", True, doctor._firmware)
+    result = command(monkeypatch, *checks)
+    assert result.output.count("are not beside its package") == 2
+    assert "Error" not in result.output

@@ -1,8 +1,12 @@
+"""Where the course's files live, and what is said where there are none."""
+
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
+from record_factory import write_run
 
 from workshop_utils import files, paths
 from workshop_utils.errors import MissingArtifact
@@ -82,6 +86,14 @@ def test_the_command_is_for_the_notebook_at_work(monkeypatch, home, session, num
         home.require(home.model_tf)
 
 
+def test_the_command_names_a_home_that_is_not_the_default_one(home):
+    other = Home(home.path / "an other")
+    with pytest.raises(MissingArtifact) as caught:
+        other.require(other.model_tf)
+    command = f"terminal: WORKSHOP_HOME='{other.path}' .venv/bin/workshop catch-up 05"
+    assert str(caught.value).endswith(command)
+
+
 def test_a_file_that_no_notebook_makes(home):
     with pytest.raises(MissingArtifact, match=r"^x/y\.txt is missing\.$"):
         home.require(home.path / "x" / "y.txt")
@@ -91,3 +103,35 @@ def test_require_returns_the_path_of_a_file_that_is_there(tmp_path):
     there = files.write(tmp_path / "deep" / "file.txt", "text")
     assert paths.require(there) == there
     assert there.read_text() == "text"
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A folder with the package alone, as a wheel installs it."""
+    folder = tmp_path_factory.mktemp("alone")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(paths.PROJECT / "workshop_utils", folder / "workshop_utils", ignore=ignored)
+    (folder / "spec.yml").write_text("mode: grid\nparameters:\n  SEED: [1]\n")
+    write_run(folder / "a_run")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("run --only 02", "catch-up 05", "reset --dry-run", "report a_run", "class ."),
+        *("firmware build", "firmware run --board emulator", "firmware flash --board pico"),
+        "sweep spec.yml --output results",
+    ],
+)
+def test_a_package_without_the_course_says_where_the_course_is(alone, words):
+    result = subprocess.run(
+        [sys.executable, "-m", "workshop_utils.cli", *words.split()],
+        cwd=alone,
+        env={**os.environ, "WORKSHOP_HOME": str(alone), "PYTHONPATH": str(alone)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1 and result.stderr.count("\n") == 1, result.stderr
+    assert "notebooks and firmware are not beside its package" in result.stderr
+    assert "./install.sh" in result.stderr

@@ -152,3 +152,16 @@ def test_a_kernel_executes_code_before_anybody_asks(tmp_path):
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+def test_tqdm_takes_a_lock_of_the_system():
+    code = (
+        "from tqdm import tqdm\n"
+        "from workshop_utils import upstream\n"
+        "tqdm(range(1), disable=False, file=open('/dev/null', 'w')).close()\n"
+        "print(type(tqdm.get_lock()).__module__)\n"
+        "upstream.lock_tqdm_for_threads()\n"
+        "print(type(tqdm.get_lock()).__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["tqdm.std", "_thread"]

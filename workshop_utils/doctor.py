@@ -72,6 +72,8 @@ SECTIONS { .text 0 : { KEEP(*(.vectors)) *(.text* .rodata*) } /DISCARD/ : { *(.A
 # What this program needs beside the flags that the firmware's toolchain file has for the core.
 _FLAGS = ["-std=c++17", "-O2", "-nostdlib", "-fno-exceptions", "-fno-rtti"]
 
+_RESTORE = "restore that file, such as from a fresh copy of the project"
+
 OK, NOTE, FIX = "ok", "note", "FIX"  # the marks of checks: good, can stay so, cannot stay so
 
 Found = tuple[bool, str, str | None]  # ok, what was found, advice
@@ -183,6 +185,8 @@ def _look(check: _Check) -> dict[str, Any] | None:
     started = time.monotonic()
     try:
         result = function()
+    except WorkshopError as error:
+        result = False, str(error), _repair()
     except Exception as error:  # The doctor must not die of what it is there to find.
         first = (str(error).splitlines() or [""])[0]
         result = False, f"{type(error).__name__}: {first}", _repair()
@@ -214,6 +218,7 @@ def _python() -> Found:
 
 def _packages() -> Found:
     """Missing ones; another version is the next check."""
+    paths.require_course(paths.NOTEBOOKS_DIR)
     pins = machine.pins()
     missing = [name for name in pins if machine.installed(name) is None and name != _TFLM]
     if missing:
@@ -328,15 +333,20 @@ def _kernel() -> Found:
 def _firmware() -> Found:
     """Compile ten lines for the chip, run them on the emulator and check what they print."""
     from workshop_utils import emulator
-    from workshop_utils.device import compiling, console
+    from workshop_utils.device import boards, compiling, console
 
     tools = compiling.programs("zig")
+    paths.require_course(paths.FIRMWARE_DIR)
+    try:
+        boards.find("emulator")
+        flags = [*compiling.zig_flags("cortex-m4"), *_FLAGS]
+    except WorkshopError as error:
+        return False, str(error), _RESTORE
     seed = random.randrange(2**32)  # a number nobody knows, so that nothing old can answer
     with tempfile.TemporaryDirectory(prefix="workshop-") as name:
         folder = Path(name)
         (folder / "ten_lines.cc").write_text(_PROGRAM, encoding="utf-8")
         (folder / "ten_lines.ld").write_text(_LINKER_SCRIPT, encoding="utf-8")
-        flags = [*compiling.zig_flags("cortex-m4"), *_FLAGS]
         files = ["-Wl,-T,ten_lines.ld", "ten_lines.cc", "-o", "ten_lines.elf"]
         cache = {"ZIG_GLOBAL_CACHE_DIR": name, "ZIG_LOCAL_CACHE_DIR": name}
         started = time.monotonic()
@@ -423,7 +433,11 @@ def _qemu() -> Found:
 
 
 def _boards() -> Found | None:
-    """Serial ports, if there is a package that lists them."""
+    """Descriptions that are damaged; serial ports, if there is a package that lists them."""
+    from workshop_utils.device import boards
+
+    if boards.DAMAGED:
+        return False, _some([str(error).rstrip(".") for error in boards.DAMAGED.values()]), _RESTORE
     try:
         from serial.tools import list_ports
     except ImportError:

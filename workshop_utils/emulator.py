@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop_utils.device import console
-from workshop_utils.device.chips import CHIPS, Chip
+from workshop_utils.device import chips, console
+from workshop_utils.device.chips import Chip
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
 
@@ -89,7 +89,7 @@ def run(
     return Result(
         console=machine.console,
         led=np.array(machine.chip.led, dtype=np.uint8),
-        instructions=_count(image, CHIPS[board]()) if count else [],
+        instructions=_count(image, chips.of(board)) if count else [],
         stack_bytes=machine.stack_bytes(),
     )
 
@@ -103,7 +103,7 @@ def _run_while_it_prints(image: Elf, board: str, limit: int) -> "Machine":
     """
     before: int | None = None
     while True:
-        machine = Machine(image, CHIPS[board]())
+        machine = Machine(image, chips.of(board))
         machine.run(limit)
         printed = len(machine.chip.printed)
         if machine.finished or printed == before or printed > CONSOLE_LIMIT:
@@ -122,7 +122,7 @@ class Machine:
 
         core: Unicorn's, for hooks; unicorn and arm: its modules with the constants for them.
         """
-        chip = chip or CHIPS["emulator"]()
+        chip = chip or chips.of("emulator")
         self.image, self.chip, self.finished = image, chip, False
         self._refused: str | None = None
         self._seen, self._has_flash = 0, False

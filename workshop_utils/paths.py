@@ -7,10 +7,11 @@ hello_world notebook: `paths.MODEL_TF` is `paths.home().model_tf`, and so on.
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from workshop_utils.errors import MissingArtifact
+from workshop_utils.errors import MissingArtifact, WorkshopError
 
 PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS_DIR = PROJECT / "notebooks"
@@ -129,15 +130,25 @@ class Home:
         notebook = self.made_by.get(path)
         if notebook is None:
             raise MissingArtifact(f"{missing}.")
+        elsewhere = "" if self == home() else f"WORKSHOP_HOME={shlex.quote(str(self.path))} "
         raise MissingArtifact(
             f"{missing}: notebook {notebook}.ipynb makes it. Run that notebook first, or in a "
-            f"terminal: .venv/bin/workshop catch-up {_notebook_at_work(notebook)}"
+            f"terminal: {elsewhere}.venv/bin/workshop catch-up {_notebook_at_work(notebook)}"
         )
 
 
 def home() -> Home:
     """The Home that WORKSHOP_HOME names now; without it, the project's folder."""
     return Home(Path(os.environ.get("WORKSHOP_HOME") or PROJECT).expanduser().resolve())
+
+
+def require_course(folder: Path) -> None:
+    """Raise WorkshopError unless NOTEBOOKS_DIR or FIRMWARE_DIR is there; a wheel has neither."""
+    if not folder.is_dir():
+        raise WorkshopError(
+            "The course's notebooks and firmware are not beside its package workshop_utils: "
+            "use a clone of the project, and run ./install.sh there."
+        )
 
 
 def display_path(path: str | Path) -> str:

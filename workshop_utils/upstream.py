@@ -125,3 +125,16 @@ def kernel_argument_to_execute(code: str) -> str:
     option for configuration files; a client that sent the code would have to wait for the kernel.
     """
     return f"--IPKernelApp.exec_lines=exec({code!r}, {{}})"
+
+
+def lock_tqdm_for_threads() -> None:
+    """Give tqdm a lock for the threads of this process alone: tqdm 4.70.1.
+
+    Its own one is for other processes, too, and thus the system's: Python complains of it when a
+    worker is killed.
+    """
+    import threading
+
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())

@@ -7,7 +7,7 @@ from record_factory import HOSTILE, moves_the_cursor
 
 from workshop_utils import doctor, firmware
 from workshop_utils.cli import base, main
-from workshop_utils.device import boards, compiling
+from workshop_utils.device import boards, compiling, flash
 from workshop_utils.errors import WorkshopError
 from workshop_utils.sweeps import limits
 
@@ -45,6 +45,52 @@ def test_every_command_has_its_help(words, flag):
     for one in COMMANDS[words].params:
         if isinstance(one, click.Option):
             assert one.help and one.opts[-1] in result.stdout
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_no_line_of_a_help_is_clipped(words):
+    result = CliRunner().invoke(main, [*words, "--help"], terminal_width=80)
+    usage, _, text = result.stdout.partition("\n")
+    lines = text.splitlines()
+    assert usage.startswith("Usage:") and lines
+    assert not [line for line in lines if line.endswith("...") or len(line) > 80]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("-p", "-p NOISE", "-p =3", "-p NO-ISE=1", "-pNO-ISE=1", "--parameter==3"),
+        *("--parameter NOISE", "-p NOISE --only 02", "-p NOISE=1 -p SEED"),
+    ],
+)
+def test_a_parameter_needs_a_name_and_a_value(words):
+    result = CliRunner().invoke(main, ["run", *words.split()])
+    assert result.exit_code == 2 and "Error: -p needs NAME=VALUE (or NAME VALUE)." in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["-p A=b=c", "-p A b=c", "-pA=b=c", "-pA b=c", "--parameter=A=b=c", "--parameter A b=c"],
+)
+def test_the_ways_to_give_a_parameter(words):
+    context = click.Context(COMMANDS[("run",)])
+    COMMANDS[("run",)].parse_args(context, ["--only", "02", *words.split(), "-p", "N", "-1"])
+    assert context.params["chosen"] == (("A", "b=c"), ("N", "-1"))
+    assert context.params["only"] == "02"
+
+
+@pytest.mark.parametrize(
+    "words", ["build", "run", "sweep --csv x.csv", "flash --board pico --drive ."]
+)
+def test_ctrl_c_while_the_firmware_is_built_is_one_sentence(monkeypatch, words):
+    def interrupted(**choices):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(firmware, "build", interrupted)
+    monkeypatch.setattr(flash, "confirm", lambda drive, board: drive)
+    result = CliRunner().invoke(main, ["firmware", *words.split()])
+    assert result.exit_code == 130
+    assert result.stderr == "Stopped; an image built before stays as it was.\n"
 
 
 @pytest.mark.parametrize("words", [("firmware", name) for name in ("build", "run", "sweep")])

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,20 +15,24 @@ class _WithParameters(click.Command):
     """A command that takes `-p NAME=VALUE` for `-p NAME VALUE`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, list(_separated(args)))
+        return super().parse_args(ctx, list(_separated(ctx, args)))
 
 
-def _separated(args: Iterable[str]) -> Iterator[str]:
-    """The arguments, with the NAME=VALUE after a -p as two."""
-    before = None
-    for argument in args:
-        attached = re.fullmatch(r"(?s)(?:-p|--parameter=)(\w+)=(.*)", argument)
-        apart = before in ("-p", "--parameter") and re.fullmatch(r"(?s)(\w+)=(.*)", argument)
-        if attached:
-            yield from ("-p", *attached.groups())
-        else:
-            yield from apart.groups() if apart else [argument]
-        before = argument
+def _separated(ctx: click.Context, args: Iterable[str]) -> Iterator[str]:
+    """The arguments, each -p followed by a name and a value. Raises UsageError where one lacks."""
+    rest = deque(args)
+    while rest:
+        argument = rest.popleft()
+        attached = re.fullmatch(r"(?s)(?:-p|--parameter=)(.+)", argument)
+        if not attached and argument not in ("-p", "--parameter"):
+            yield argument
+            continue
+        given = attached[1] if attached else rest.popleft() if rest else ""
+        name, equals, value = given.partition("=")
+        has_value = equals or (rest and not rest[0].startswith("--"))
+        if not (has_value and re.fullmatch(r"\w+", name)):
+            raise click.UsageError("-p needs NAME=VALUE (or NAME VALUE).", ctx)
+        yield from ("-p", name, value if equals else rest.popleft())
 
 
 @click.command(cls=_WithParameters)
@@ -60,7 +65,7 @@ def run(
     output: Path | None,
     resume: bool,
 ) -> None:
-    """Run the course's notebooks in order, headless, and make a page of them."""
+    """Run the course's notebooks in order and make a page of them."""
     from workshop_utils.running import course, notebooks
 
     if only and (first or last):
@@ -79,7 +84,10 @@ def run(
 @click.command("report")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 def rebuild_report(folder: Path | None) -> None:
-    """Make the page of a run again, from the executed notebooks in DIR (default: output)."""
+    """Make the page of a run again.
+
+    It shows the executed notebooks in DIR (default: output).
+    """
     from workshop_utils import paths
     from workshop_utils.running import page
 
@@ -111,7 +119,10 @@ def compare(one: Path, other: Path, page: Path | None) -> None:
 @click.option("--run", is_flag=True, help="Make it by running the notebooks before, headless.")
 @click.option("--force", is_flag=True, help="Put it in place of what you have made, too.")
 def catch_up(notebook: str, run: bool, force: bool) -> None:
-    """Fill in what notebook NN needs and what you have not made, such as: catch-up 05."""
+    """Fill in what notebook NN needs, such as: catch-up 05.
+
+    What you have made stays as it is, unless you say --force.
+    """
     from workshop_utils.running import catchup
 
     echo(catchup.text(catchup.fill_in(notebook, run, force, echo)))
@@ -120,7 +131,10 @@ def catch_up(notebook: str, run: bool, force: bool) -> None:
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def reset(dry_run: bool) -> None:
-    """Put the notebooks back and remove all results, after keeping a dated copy in backup/."""
+    """Put the notebooks back and remove all results.
+
+    Before that, a dated copy of what you have goes into backup/.
+    """
     from workshop_utils.running import reset as resetting
 
     what = resetting.plan()

@@ -7,7 +7,7 @@ import click
 from workshop_utils.cli.base import Group, echo, together
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="Carry a model to any chip.")
 def export() -> None:
     """Carry a model to any chip: as one C header, or as an Arduino library."""
 
@@ -35,7 +35,7 @@ _choices = together(
 )
 
 
-@export.command("c")
+@export.command("c", short_help="Write an int8 model as plain C: DIR/model.h.")
 @_choices
 def as_c(model: Path | None, output: Path, name: str) -> None:
     """Write an int8 model as plain C: DIR/model.h, after a test of its answers."""
@@ -47,7 +47,7 @@ def as_c(model: Path | None, output: Path, name: str) -> None:
     echo(f"The network is {target}: call {name}_run() or {name}_predict().")
 
 
-@export.command("arduino")
+@export.command("arduino", short_help="Write an int8 model as an Arduino library.")
 @_choices
 def as_arduino(model: Path | None, output: Path, name: str) -> None:
     """Write an int8 model as a library for the Arduino IDE and PlatformIO: a folder and a ZIP."""

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,10 +12,16 @@ from workshop_utils.cli.base import echo, together
 from workshop_utils.device import boards, compiling
 from workshop_utils.errors import WorkshopError
 
+if TYPE_CHECKING:
+    from workshop_utils.firmware import Image
+
 
 @click.group()
 def firmware() -> None:
-    """Build the firmware with a model in it, and run it on an emulated Cortex-M4."""
+    """Build the firmware and run it on an emulated Cortex-M4."""
+    from workshop_utils import paths
+
+    paths.require_course(paths.FIRMWARE_DIR)  # Without it there are no boards to choose from.
 
 
 _model_option = click.option(
@@ -87,6 +93,17 @@ _choices_of_a_wave = together(
 )
 
 
+def _built(**choices: Any) -> "Image":
+    """`firmware.build`, which Ctrl-C ends with a sentence."""
+    from workshop_utils import firmware
+
+    try:
+        return firmware.build(**choices)
+    except KeyboardInterrupt:
+        echo("Stopped; an image built before stays as it was.", err=True)
+        sys.exit(130)
+
+
 @firmware.command()
 @_choices_of_a_build
 @_choices_of_a_wave
@@ -94,7 +111,7 @@ def build(**choices: Any) -> None:
     """Compile the firmware; print what it takes of flash and RAM."""
     from workshop_utils import firmware, paths
 
-    image = firmware.build(**choices)
+    image = _built(**choices)
     if image.board == "host":
         echo(f"{'bytes':>25}")
         for program in (image.wave, image.sweep):
@@ -126,7 +143,7 @@ def run_firmware(**choices: Any) -> None:
     from workshop_utils.device import console
 
     choices["cycles"] = choices["cycles"] or 2
-    image = firmware.build(**choices)
+    image = _built(**choices)
     if image.board == "host":
         result, text = None, firmware.run_program(image.wave)
         console.check_console(text)
@@ -156,11 +173,11 @@ def run_firmware(**choices: Any) -> None:
     help="The file to write: a header such as q_in,q_out, then a line per input.",
 )
 def sweep(target: Path, **choices: Any) -> None:
-    """Feed an int8 model every input there is; write its answers as CSV."""
+    """Feed an int8 model every input; write its answers as CSV."""
     from workshop_utils import emulator, files, firmware
     from workshop_utils.device import console
 
-    image = firmware.build(**choices)
+    image = _built(**choices)
     if image.board == "host":
         text = firmware.run_program(image.sweep)
         console.check_console(text)
@@ -190,14 +207,13 @@ def sweep(target: Path, **choices: Any) -> None:
     help="The application, or the one that prints every answer of the model.",
 )
 def flash(board: str, drive: Path | None, program: str, **choices: Any) -> None:
-    """Compile the firmware and copy it onto the drive of a board that is plugged in."""
-    from workshop_utils import firmware
+    """Compile the firmware and copy it onto the drive of a board."""
     from workshop_utils.device import flash as flashing
 
     plugged = boards.find_real(board)
     # Before it takes time to compile.
     drive = flashing.confirm(drive, plugged) if drive else flashing.find(plugged)
-    image = firmware.build(board=plugged.name, **choices)
+    image = _built(board=plugged.name, **choices)
     echo(flashing.flash(image.file(program), plugged, drive))
 
 
@@ -206,7 +222,7 @@ def _is_live() -> bool:
     return sys.stdout.isatty()
 
 
-@firmware.command()
+@firmware.command(short_help="Show live what a board prints.")
 @click.option(
     "--board",
     type=click.Choice(boards.REAL),

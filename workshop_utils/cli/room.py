@@ -13,7 +13,10 @@ from workshop_utils.cli.base import echo
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for the instructor.")
 @click.option("--deep", is_flag=True, help="Also start TensorFlow, which takes some seconds.")
 def doctor(as_json: bool, deep: bool) -> None:
-    """Say what is here, what is missing and how to get it; fail if the course cannot run."""
+    """Say what is here, what is missing and how to get it.
+
+    It fails if the course cannot run.
+    """
     import json
 
     from workshop_utils import doctor as doctoring
@@ -40,9 +43,10 @@ def doctor(as_json: bool, deep: bool) -> None:
     help="Draw it, too: a .png or a .svg.",
 )
 def roll_up(folder: Path, picture: Path | None) -> None:
-    """Say who is where and who needs help, from the doctor JSONs and run.jsons in DIR.
+    """Say who is where and who needs help.
 
-    A file NAME.json or a folder NAME is one attendee.
+    It reads the doctor JSONs and run.jsons in DIR. A file NAME.json or a folder NAME is one
+    attendee.
     """
     from workshop_utils.running import classroom
 

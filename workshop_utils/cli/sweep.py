@@ -21,9 +21,10 @@ class _Default(Group):
 
 @click.group("sweep", cls=_Default)
 def sweep_of_runs() -> None:
-    """Run the course's path many times: workshop sweep SPEC.yml --output DIR.
+    """Run the course's path many times.
 
-    `workshop sweep run --help` says how, `workshop sweep report DIR` makes pictures of it.
+    `workshop sweep SPEC.yml --output DIR` does; `workshop sweep run --help` says how.
+    `workshop sweep report DIR` makes pictures of it.
     """
 
 
@@ -52,12 +53,13 @@ def run_sweep(
     resume: bool,
     yes: bool,
 ) -> None:
-    """Train, convert, build and emulate a model for every run that SPEC.yml describes.
+    """Train, convert, build and emulate a model per run of SPEC.yml.
 
     \b
-    mode: grid                  # every combination; or random, with runs: 50 and seed: 1
+    mode: grid                  # or: random, with runs: 50 and seed: 1
     parameters:
-      SEED: {min: 1, max: 5}    # also: SAMPLES, NOISE, EPOCHS, BATCH_SIZE, REPRESENTATIVE
+      SEED: {min: 1, max: 5}    # also: SAMPLES, NOISE, EPOCHS, BATCH_SIZE,
+                              # REPRESENTATIVE
       NEURONS: [4, 8, 16]       # in each hidden layer
       LAYERS: [1, 2]            # hidden ones
       per_channel: [false, true]

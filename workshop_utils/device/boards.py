@@ -89,13 +89,13 @@ def _text(value: Any) -> str:
 
 def _suffix(value: Any) -> str:
     if value not in SUFFIXES:
-        raise ValueError(f"none of {', '.join(SUFFIXES)}")
+        raise ValueError(f"not one of {', '.join(SUFFIXES)}")
     return str(value)
 
 
 def _number(value: Any) -> int:
     if type(value) is not int or value < 0:  # a bool is no number
-        raise ValueError("no whole number from 0 on")
+        raise ValueError("not a whole number, 0 or more")
     return value
 
 
@@ -217,8 +217,9 @@ UNNAMED = Board("", FOLDER, "board", "", 0)
 def find(name: str) -> Board:
     """The Board of that name.
 
-    Raises WorkshopError: with the names if there is none, or with what is damaged.
+    Raises WorkshopError: with the names if there is none, or with what is damaged or missing.
     """
+    paths.require_course(paths.FIRMWARE_DIR)
     if name in DAMAGED:
         raise DAMAGED[name]
     if name not in BOARDS:

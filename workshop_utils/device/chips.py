@@ -11,7 +11,7 @@ Sources are the documents that the firmware's board.cc files name.
 from collections.abc import Mapping
 from typing import ClassVar
 
-from workshop_utils.device.boards import Memory, find
+from workshop_utils.device.boards import find
 from workshop_utils.device.images import crc32
 from workshop_utils.errors import WorkshopError
 
@@ -19,29 +19,26 @@ _SYSTEM = 0xE000E000  # of every Cortex-M; ARMv7-M and ARMv6-M Architecture Refe
 _SYSTICK = _SYSTEM + 0x10  # bit 0: it is on; bit 16: the tick was reached since the last look
 
 
-def _memories(name: str) -> tuple[Memory, Memory]:
-    """Flash and RAM of a board with a chip."""
-    board = find(name)
-    if board.flash is None or board.ram is None:
-        raise WorkshopError(f"The {board.title} has no chip of its own.")
-    return board.flash, board.ram
-
-
 class Chip:
     """Base of the chips. An object is a chip after reset.
 
-    core: Unicorn's name of it. flash, ram: Memory. pages: (address, bytes) of registers.
+    board: its name; flash and ram, each a Memory, are those of its board.toml, and WorkshopError
+    says what is wrong with that. core: Unicorn's name of it. pages: (address, bytes) of registers.
     vectors: address of the vector table. writes: [(address, value)], all since reset. printed: what
     came out of the UART, bytearray. lost: how many characters did not. led: each brightness set.
     """
 
+    board: ClassVar[str]
     core = "CORTEX_M4"
-    flash, ram = Memory(0x00000000, 0), Memory(0x20000000, 0)
     pages: tuple[tuple[int, int], ...] = ()
     vectors = 0x00000000
     reset_values: ClassVar[Mapping[int, int]] = {}
 
     def __init__(self) -> None:
+        described = find(self.board)
+        if described.flash is None or described.ram is None:
+            raise WorkshopError(f"The {described.title} has no chip of its own.")
+        self.flash, self.ram = described.flash, described.ram
         self.registers = dict(self.reset_values)
         self.writes: list[tuple[int, int]] = []
         self.printed, self.lost = bytearray(), 0
@@ -82,7 +79,7 @@ class Chip:
 class An386(Chip):
     """Arm's MPS2 board with its AN386 image."""
 
-    flash, ram = _memories("emulator")
+    board = "emulator"
     uart = 0x40004000  # data; state at +4, bit 0: full, never here; control at +8, bit 0: on
     leds = 0x4002F004
     pages = ((uart, 0x1000), (0x4002F000, 0x1000), (_SYSTEM, 0x1000))
@@ -102,7 +99,7 @@ class Nrf51822(Chip):
     """Nordic nRF51822, of the micro:bit v1. It has no SysTick."""
 
     core = "CORTEX_M0"
-    flash, ram = _memories("microbit-v1")
+    board = "microbit-v1"
     clock, uart, timer = 0x40000000, 0x40002000, 0x40008000
     ports: tuple[int, ...] = (0x50000000,)
     pages: tuple[tuple[int, int], ...] = (
@@ -156,7 +153,7 @@ class Nrf52833(Nrf51822):
     """Nordic nRF52833, of the micro:bit v2: the same registers, and a second port."""
 
     core = "CORTEX_M4"
-    flash, ram = _memories("microbit-v2")
+    board = "microbit-v2"
     pages = (*Nrf51822.pages, (_SYSTEM, 0x1000))
     ports = (0x50000000, 0x50000300)
     transmit_pin = 6
@@ -165,7 +162,7 @@ class Nrf52833(Nrf51822):
 class Stm32L476(Chip):
     """ST STM32L476RG, of the Nucleo-L476RG. A peripheral without a clock takes no notice."""
 
-    flash, ram = _memories("nucleo-l476rg")
+    board = "nucleo-l476rg"
     vectors = 0x08000000
     rcc, port_a, usart2, tim2 = 0x40021000, 0x48000000, 0x40004400, 0x40000000
     pages = (
@@ -218,7 +215,7 @@ class Rp2040(Chip):
     """Raspberry Pi RP2040, of the Pico, with its boot ROM's part. Held in reset, nothing works."""
 
     core = "CORTEX_M0"
-    flash, ram = _memories("pico")
+    board = "pico"
     vectors = 0x10000100
     boot_copy = 0x20041F00  # where the boot ROM puts flash's first 256 bytes, in SRAM5
     ssi, clocks, resets, io, xosc = 0x18000000, 0x40008000, 0x4000C000, 0x40014000, 0x40024000
@@ -296,10 +293,17 @@ class Rp2040(Chip):
         return self.boot_copy, self.boot_copy | 1, {self.boot_copy: stage}
 
 
-CHIPS = {
-    "emulator": An386,
-    "microbit-v1": Nrf51822,
-    "microbit-v2": Nrf52833,
-    "pico": Rp2040,
-    "nucleo-l476rg": Stm32L476,
+# By the names of their boards.
+CHIPS: dict[str, type[Chip]] = {
+    chip.board: chip for chip in (An386, Nrf51822, Nrf52833, Rp2040, Stm32L476)
 }
+
+
+def of(board: str) -> Chip:
+    """The chip of a board, after reset. Raises WorkshopError if nothing here plays it."""
+    if board not in CHIPS:
+        raise WorkshopError(
+            f"There is no emulated chip for the board {find(board).name} yet: the emulator plays "
+            f"{', '.join(CHIPS)}, and step 3 of firmware/BOARDS.md says how to add another one."
+        )
+    return CHIPS[board]()

@@ -121,6 +121,7 @@ def _anchor(notebook: Path) -> str:
 
 def _glossary() -> str:
     """The glossary as it stands at the end of a page, with a place to link to for each word."""
+    paths.require_course(paths.GLOSSARY.parent)
     text = paths.GLOSSARY.read_text(encoding="utf-8")
     places = re.sub(
         r"(?m)^## (.+)$",

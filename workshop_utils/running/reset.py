@@ -57,6 +57,7 @@ def plan(home: Home | None = None) -> Plan:
 
 def pristine() -> dict[Path, bytes]:
     """The notebooks as they came: {path: bytes}. Raises WorkshopError if that is not known."""
+    paths.require_course(paths.NOTEBOOKS_DIR)
     found = _from_git() or _from_set_up()
     if not found:
         raise WorkshopError(

@@ -15,7 +15,6 @@ import os
 import shutil
 import signal
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from workshop_utils import files, training
+from workshop_utils import files, training, upstream
 from workshop_utils.errors import MissingArtifact, WorkshopError, require_int
 from workshop_utils.paths import Home
 from workshop_utils.progress import Pace, time_left
@@ -204,12 +203,9 @@ def _client(output: Path, workers: int, scheduler: str | None) -> Iterator[Any]:
 
 def dask_setup(worker: Any) -> None:
     """Dask calls this in a worker of ours."""
-    from tqdm import tqdm
-
     # Ctrl-C is meant for the process that started the worker, and that one ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # tqdm's own lock is the system's: Python would complain of it when a worker is killed.
-    tqdm.set_lock(threading.RLock())
+    upstream.lock_tqdm_for_threads()
 
 
 def _work(
