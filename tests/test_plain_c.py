@@ -298,7 +298,7 @@ def test_bad_models_are_refused_in_one_sentence(name):
     "content, sentence",
     [
         (BAD["GELU"], "Operator 1 of the model is GELU; plain C is made of FULLY_CONNECTED alone."),
-        (BAD["TANH"], "Layer 2's activation is TANH; plain C has NONE, RELU, RELU6."),
+        (BAD["TANH"], "Layer 1's activation is TANH; plain C has NONE, RELU, RELU6."),
         (
             next(iter(factory.float_models().values())),
             "Layer 1's input is FLOAT32 and should be INT8; plain C is made of int8 models.",

@@ -28,8 +28,14 @@ Status InvokeFloat(const float*, float*) {
 
 const Info& GetInfo() {
   static constexpr Info kInfo = {
-      NETWORK_INPUTS,      NETWORK_OUTPUTS,          0,  true, NETWORK_INPUT_SCALE,
-      NETWORK_OUTPUT_SCALE, NETWORK_INPUT_ZERO_POINT, NETWORK_OUTPUT_ZERO_POINT,
+      NETWORK_INPUTS,
+      NETWORK_OUTPUTS,
+      0,
+      true,
+      NETWORK_INPUT_SCALE,
+      NETWORK_OUTPUT_SCALE,
+      NETWORK_INPUT_ZERO_POINT,
+      NETWORK_OUTPUT_ZERO_POINT,
   };
   return kInfo;
 }
