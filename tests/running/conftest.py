@@ -9,7 +9,8 @@ from workshop_utils.running import catchup
 
 @pytest.fixture
 def small_course(tmp_path, monkeypatch):
-    """Two tiny notebooks in the place of the course's own."""
+    """Two tiny notebooks in the place of the course's own, and a home in that of the project."""
+    monkeypatch.setenv("WORKSHOP_HOME", str(tmp_path / "home"))
     folder = tmp_path / "notebooks"
     folder.mkdir()
     monkeypatch.setattr(paths, "NOTEBOOKS_DIR", folder)
