@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from reference import ACTIVATIONS
 
+from workshop_utils import inference
 from workshop_utils.device.tflite import edited
 from workshop_utils.upstream import pack_tflite, tflite_schema
 
@@ -59,19 +60,9 @@ def fully_connected(layers, dtype="int8", input_scale=0.025, input_zero_point=-1
 
 
 def input_grid(tflite):
-    """What the proofs feed an int8 model: (n, inputs), all 256 codes for one input value.
-
-    For more, 512 vectors of a linear congruential generator, the same as in the firmware's sweep.
-    """
+    """What the proofs feed an int8 model, shape (n, inputs): what the firmware's sweep does."""
     graph = schema.Model.GetRootAs(tflite).Subgraphs(0)
-    width = int(np.prod(graph.Tensors(graph.Inputs(0)).ShapeAsNumpy()))
-    if width == 1:
-        return np.arange(-128, 128).astype(np.int8)[:, None]
-    state, codes = 1, np.empty(512 * width, np.uint8)
-    for i in range(len(codes)):
-        state = (state * 1664525 + 1013904223) % 2**32
-        codes[i] = state >> 24
-    return codes.view(np.int8).reshape(512, width)
+    return inference.every_code(int(np.prod(graph.Tensors(graph.Inputs(0)).ShapeAsNumpy())))
 
 
 def _tensor(model, name, dtype, value, scales, zero_point=0):

@@ -1,7 +1,8 @@
-"""What the commands share: groups that end with one sentence, and how they print."""
+"""What the commands share: groups that end with one sentence, how they print, options."""
 
 import errno
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -39,3 +40,11 @@ def together(*options: Callable[..., Any]) -> Callable[..., Any]:
         return command
 
     return decorate
+
+
+model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="FILE.tflite",
+    help="The model (default: the one that notebook 06 wrote, else the project's own).",
+)

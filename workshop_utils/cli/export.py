@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from workshop_utils.cli.base import Group, echo, together
+from workshop_utils.cli.base import Group, echo, model_option, together
 
 
 @click.group(cls=Group, short_help="Carry a model to any chip.")
@@ -13,12 +13,7 @@ def export() -> None:
 
 
 _choices = together(
-    click.option(
-        "--model",
-        type=click.Path(path_type=Path),
-        metavar="FILE.tflite",
-        help="The model (default: the one that notebook 06 wrote, else the project's own).",
-    ),
+    model_option,
     click.option(
         "--output",
         required=True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workshop_utils.cli.base import echo, together
+from workshop_utils.cli.base import echo, model_option, together
 from workshop_utils.device import boards, compiling
 from workshop_utils.errors import WorkshopError
 
@@ -23,13 +23,6 @@ def firmware() -> None:
 
     paths.require_course(paths.FIRMWARE_DIR)  # Without it there are no boards to choose from.
 
-
-_model_option = click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="FILE.tflite",
-    help="The model (default: the one that notebook 06 wrote, else the project's own).",
-)
 
 # How to compile: what `firmware build`, `run`, `sweep` and `flash` have in common.
 _choices_of_compiling = together(
@@ -54,7 +47,7 @@ _choices_of_compiling = together(
         show_default=True,
         help="What runs the model: the project's own engine, the model as plain C, or TFLM.",
     ),
-    _model_option,
+    model_option,
 )
 
 # The same with any board, for what needs none in the hand.
@@ -232,7 +225,7 @@ def _is_live() -> bool:
 @click.option("--check", is_flag=True, help="Compare what the board prints with TFLM's answers.")
 @click.option("--cycles", type=click.IntRange(min=1), help="End after that many turns.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after that time.")
-@_model_option
+@model_option
 def monitor(
     board: str | None,
     port: str | None,
