@@ -203,7 +203,19 @@ class Attendee:
             yield Kernel(identity, connection)
         finally:
             connection.close()
-            await self.api("DELETE", f"sessions/{session['id']}")
+            await self.end(f"{self.home}/api/sessions/{session['id']}")
+
+    async def end(self, session, patience=60):
+        """End a session. One whose kernel is just being restarted cannot be ended: asks again."""
+        deadline = time.monotonic() + patience
+        while True:
+            answer = await self.call("DELETE", session)
+            if answer.status_code == httpx.codes.NOT_FOUND:  # it went with the kernel
+                return
+            if answer.status_code < 500 or time.monotonic() > deadline:
+                answer.raise_for_status()
+                return
+            await asyncio.sleep(0.5)
 
 
 class Kernel:
