@@ -4,6 +4,7 @@ import configparser
 import json
 import re
 import shutil
+import subprocess
 import zipfile
 
 import avr
@@ -210,10 +211,31 @@ def test_the_wave_on_an_uno_is_the_picture_in_the_docs(sketch):
     assert picture.read_text(encoding="utf-8") == draw_serial.draw(values)
 
 
-def test_its_cycles(core, tmp_path):
+def test_its_cycles(counts):
     """An Uno's timer counts the cycles of all 256 inferences: below 5 ms at 16 MHz."""
+    assert max(counts) < 80_000
+
+
+def test_the_page_says_what_an_uno_needs(sketch, counts):
+    page = (paths.PROJECT / "docs" / "arduino.md").read_text(encoding="utf-8")
+    version = subprocess.check_output(["avr-gcc", "-dumpversion"], text=True).strip()
+    if f"avr-gcc {version};" not in page:
+        pytest.skip(f"the page's figures are of another compiler than avr-gcc {version}")
+    answers, wave = (avr.sizes(sketch(OWN, example)) for example in ("Answers", "Wave"))
+    median, most = round(np.median(counts)), max(counts)
+    for said in (
+        f"with the Arduino core and Serial | {answers[0]:,} |",
+        f"RAM, without the stack | {answers[1]:,} |",
+        f"takes {wave[0]:,} and {wave[1]:,}. One inference takes {median:,} clock cycles "
+        f"(median; {most:,} at most), or {median / 16e3:.1f} ms at 16 MHz",
+    ):
+        assert said in page
+
+
+@pytest.fixture(scope="module")
+def counts(core, tmp_path_factory):
     avr.require("simavr")
-    assert max(cycles(core, tmp_path)) < 80_000
+    return cycles(core, tmp_path_factory.mktemp("cycles"))
 
 
 def cycles(core, folder):
