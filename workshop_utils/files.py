@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import reprlib
 import tempfile
 from collections.abc import Iterator
@@ -111,6 +112,44 @@ def read_json(path: Path | str, schema: Path | None = None) -> dict[str, Any]:
     if schema is not None and (problem := _problem(content, schema)):
         raise WorkshopError(f"{display_path(path)} is damaged: {problem}.")
     return content
+
+
+def read_notebook(path: Path | str) -> dict[str, Any]:
+    """A notebook as it stands in its file, without nbformat, which takes its time to import.
+
+    Raises WorkshopError, a sentence that names the file and the cure, if it is none: empty, cut
+    off, or with the marks that git leaves where two versions differ.
+    """
+    path = Path(path)
+    cure = (
+        "; in a terminal, .venv/bin/workshop reset puts the course's notebooks back and keeps a "
+        "copy of what is there"
+    )
+    with os_errors_as(f"Cannot read {display_path(path)}", cure):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        content = json.loads(text)
+        if all(
+            isinstance(cell["metadata"], dict) and isinstance("".join(cell["source"]), str)
+            for cell in content["cells"]
+            if cell["cell_type"] in ("code", "markdown", "raw")
+        ) and isinstance(content["metadata"], dict):
+            return content  # type: ignore[no-any-return]
+        problem = "is not a notebook"
+    except RecursionError:
+        problem = "is not a notebook"
+    except ValueError as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        problem = f"is damaged or cut off: from line {line} on it is not JSON"
+    except (KeyError, TypeError, AttributeError):
+        problem = "is not a notebook of this format (nbformat 4)"
+    marks = re.finditer(r"^(<{7}|={7}|>{7})( .*)?$", text, re.MULTILINE)
+    if not text.strip():
+        problem = "is empty"
+    elif mark := next(marks, None):
+        line = text.count("\n", 0, mark.start()) + 1
+        problem = f"holds two versions that git could not merge (line {line})"
+    raise WorkshopError(f"{display_path(path)} {problem}{cure}.")
 
 
 _KINDS = {

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,13 @@ def rebuild(folder: Path | str) -> Path:
             "workshop run makes them."
         )
     return render(executed, folder / REPORT, record)
+
+
+def is_page(path: Path) -> bool:
+    """Whether `render` has made the file."""
+    with suppress(OSError):
+        return '<h1 id="contents">' in path.read_text(encoding="utf-8", errors="replace")
+    return False
 
 
 def shows(page: Path, executed: Sequence[Path]) -> bool:
