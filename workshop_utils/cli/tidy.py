@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -63,10 +63,11 @@ def _end_children() -> None:
         import psutil
     except ImportError:  # Whoever lacks it cannot run the course.
         return
-    children = psutil.Process().children(recursive=True)
-    for child in children:
-        try:
-            child.kill()
-        except psutil.NoSuchProcess:
-            continue
+    children = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # It may have ended already.
+            # Python's own one for semaphores outlives the others to remove theirs, and then ends.
+            if not any("resource_tracker" in word for word in child.cmdline()):
+                child.kill()
+                children.append(child)
     psutil.wait_procs(children, timeout=5)
