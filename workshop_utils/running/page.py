@@ -106,6 +106,7 @@ def without_widgets(notebook: Any) -> Any:
 def _content(path: Path) -> list[Any]:
     """A notebook's cells without what is no content: nbconvert does not escape all of that."""
     nbformat = import_nbformat()
+    files.read_notebook(path)  # or a sentence
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Ids that are missing or there twice do no harm.

@@ -96,7 +96,7 @@ def read(output: str | Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
     for path in (output / PLAN, output / TABLE):
         if not path.is_file():
             raise MissingArtifact(f"There is no sweep in {output}: {path} is missing.")
-    plan = files.read_json(output / PLAN, SCHEMA)
+    plan = files.read_json(output / PLAN, SCHEMA, most=100_000_000)
     try:
         return plan, read_table(output / TABLE)
     except WorkshopError as error:
