@@ -246,4 +246,5 @@ esac
 PIP_USER=0 "$bin/python" -I -m pip download --require-hashes --no-deps --only-binary :all: \
     --ignore-requires-python -r requirements.lock -d "$1" ||
     die "The packages in $1 are not complete (see above): run this again to go on."
-echo "All packages for machines like this one are in $1. Next, there: ./install.sh --offline DIR"
+echo "All packages for machines like this one are in $1 ($(find "$1" -name '*.whl' | wc -l | tr -d ' ') files," \
+    "$(($(du -sk "$1" | cut -f1) * 1024 / 1000000)) MB). Next, there: ./install.sh --offline DIR"

@@ -20,7 +20,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from workshop_utils import data, quiet, training
+from workshop_utils import data, files, quiet, training
 from workshop_utils.paths import Home
 from workshop_utils.running import course, notebooks, page
 from workshop_utils.running.kernel import Kernel
@@ -60,7 +60,7 @@ def execute(number, copy, home):
 def spent(copy, wall):
     """Where an executed notebook's seconds went: {kind: seconds}; 'kernel' is its start and end."""
     seconds = dict.fromkeys([*COLUMNS, "rest"], 0.0)
-    for cell in notebooks.read(copy)["cells"]:
+    for cell in files.read_notebook(copy)["cells"]:
         record = cell["metadata"].get("papermill", {})
         if cell["cell_type"] != "code" or not record.get("end_time"):
             continue

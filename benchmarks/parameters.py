@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from workshop_utils import files
 from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
 from workshop_utils.running import course, notebooks
@@ -39,7 +40,7 @@ def verdicts(output):
     """What the executed notebooks say about learning."""
     lines = []
     for copy in sorted(output.glob("*.ipynb")):
-        for cell in notebooks.read(copy)["cells"]:
+        for cell in files.read_notebook(copy)["cells"]:
             for printed in cell.get("outputs", []):
                 text = "".join(printed.get("text", ""))
                 if "draw a sine?" in text or "draws a sine:" in text:

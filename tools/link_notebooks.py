@@ -101,7 +101,7 @@ def contents(pages, titles):
 
 def wanted():
     """{path: text} of every file that this script looks after, as it should be."""
-    content = {path: notebooks.read(path) for path in notebooks.notebooks().values()}
+    content = {path: files.read_notebook(path) for path in notebooks.notebooks().values()}
     names = [path.name for path in content]
     titles = [title(notebook["cells"]) for notebook in content.values()]
     texts = {}

@@ -7,6 +7,7 @@ started, and a small program is compiled for the chip and run on the emulator.
 
     schema    1; it grows when a name below changes its meaning
     kind      "doctor"
+    started   date and time, UTC, as in 2026-03-01T14:05:09Z
     ready     true if the course can run: every check that is required is ok
     machine   what `machine.describe` returns
     versions  {package: version or null}, the packages that pyproject.toml names
@@ -32,10 +33,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workshop_utils import machine, paths
+from workshop_utils import files, machine, paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.terminal import printable
 
@@ -88,7 +91,7 @@ def examine(
     deep: also import TensorFlow, in a process of its own, which takes some seconds. say: called
     with each check of the list `checks`, in order, as soon as it is done.
     """
-    started = time.monotonic()
+    started, begun = time.monotonic(), datetime.now(timezone.utc)
     checks = [*_CHECKS, _DEEP_CHECK] if deep else _CHECKS
     with ThreadPoolExecutor(4) as pool:  # the kernel starts while the compiler works
         looked = []
@@ -99,6 +102,7 @@ def examine(
     return {
         "schema": 1,
         "kind": "doctor",
+        "started": begun.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "ready": all(check["ok"] for check in looked if check["required"]),
         "machine": machine.describe(),
         "versions": machine.versions(),
@@ -330,6 +334,38 @@ def _kernel() -> Found:
     return True, f"{KERNEL} answered after {time.monotonic() - started:.1f} s", None
 
 
+def _notebooks() -> Found:
+    """Can they be read, and so run? An editor or a merge may have spoiled one."""
+    problems = []
+    for path in _course():
+        try:
+            files.read_notebook(path)
+        except WorkshopError as error:
+            problems.append(str(error).partition(";")[0])
+    if problems:
+        return False, _some(problems), f"{_program('workshop')} reset, which keeps a copy of them"
+    return True, "all of them can be read", None
+
+
+def _saved_with() -> Found | None:
+    """Another kernel does no harm to `workshop run`, but JupyterLab is going to ask."""
+    named = {}
+    for path in _course():
+        with suppress(WorkshopError):  # which the check before this one reports
+            spec = files.read_notebook(path)["metadata"].get("kernelspec")
+            named[path.name] = spec.get("name") if isinstance(spec, dict) else None
+    others = [f"{name} with {kernel}" for name, kernel in named.items() if kernel != KERNEL]
+    if not others:
+        return None
+    advice = f"in JupyterLab, click the kernel's name at the top right and choose {KERNEL}"
+    return False, f"saved for another kernel: {_some(others)}", advice
+
+
+def _course() -> list[Path]:
+    paths.require_course(paths.NOTEBOOKS_DIR)
+    return sorted(paths.NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
+
+
 def _firmware() -> Found:
     """Compile ten lines for the chip, run them on the emulator and check what they print."""
     from workshop_utils import emulator
@@ -483,6 +519,8 @@ _CHECKS: list[_Check] = [
     ("Packages", True, _packages),
     ("Versions", False, _versions),
     ("Jupyter kernel", True, _kernel),
+    ("Notebooks", True, _notebooks),
+    ("Notebooks' kernel", False, _saved_with),
     ("Disk", True, _disk),
     ("Memory", False, _memory),
     ("Compiler, emulator", True, _firmware),

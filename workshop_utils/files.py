@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import reprlib
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -91,17 +93,38 @@ def locked(path: Path, busy: str, timeout: float = 0) -> Iterator[None]:
         lock.release()
 
 
-def read_json(path: Path | str, schema: Path | None = None) -> dict[str, Any]:
-    """The JSON object in a file.
+def read(path: Path | str, most: int) -> bytes:
+    """The content of a file that may come from anywhere.
+
+    most: bytes that it may have. Raises WorkshopError if it cannot be read, has more, or is no
+    file: a pipe, for instance, would keep its reader waiting.
+    """
+    path = Path(path)
+    with os_errors_as(f"Cannot read {display_path(path)}"):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise WorkshopError(f"{display_path(path)} is not a file.")
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    if len(content) > most:
+        raise WorkshopError(f"{display_path(path)} has more than {most / 1e6:g} MB.")
+    return content
+
+
+def read_json(
+    path: Path | str, schema: Path | None = None, most: int = 5_000_000
+) -> dict[str, Any]:
+    """The JSON object in a file, in UTF-8 or, as Windows' programs write it, in UTF-16.
 
     schema: a file with the JSON schema of what came from another computer; its texts are then
-    `printable` as well. Raises WorkshopError, a sentence that names the file and, where the content
-    is not what the schema says, the place in it, such as notebooks[3].status.
+    `printable` as well. most: bytes that it may have; one in fifty may be a comma, since each value
+    takes memory. Raises WorkshopError, a sentence that names the file and, where the content is not
+    what the schema says, the place in it, such as notebooks[3].status.
     """
-    with os_errors_as(f"Cannot read {display_path(path)}"):
-        written = Path(path).read_bytes()
+    written = read(path, most)
+    if written.count(b",") > most // 50:
+        raise WorkshopError(f"{display_path(path)} has more than {most // 50:,} values.")
     try:
-        content = json.loads(written.decode("utf-8"))
+        content = json.loads(written)  # which recognizes the encoding
         if schema is not None:
             content = printable(content)
     except (ValueError, RecursionError) as error:
@@ -111,6 +134,46 @@ def read_json(path: Path | str, schema: Path | None = None) -> dict[str, Any]:
     if schema is not None and (problem := _problem(content, schema)):
         raise WorkshopError(f"{display_path(path)} is damaged: {problem}.")
     return content
+
+
+_MOST_OF_A_NOTEBOOK = 50_000_000  # bytes, pictures included
+
+
+def read_notebook(path: Path | str) -> dict[str, Any]:
+    """A notebook as it stands in its file, without nbformat, which takes its time to import.
+
+    Raises WorkshopError, a sentence that names the file and the cure, if it is none: empty, cut
+    off, or with the marks that git leaves where two versions differ.
+    """
+    path = Path(path)
+    cure = (
+        "; in a terminal, .venv/bin/workshop reset puts the course's notebooks back and keeps a "
+        "copy of what is there"
+    )
+    text = read(path, _MOST_OF_A_NOTEBOOK).decode("utf-8", errors="replace")
+    try:
+        content = json.loads(text)
+        if all(
+            isinstance(cell["metadata"], dict) and isinstance("".join(cell["source"]), str)
+            for cell in content["cells"]
+            if cell["cell_type"] in ("code", "markdown", "raw")
+        ) and isinstance(content["metadata"], dict):
+            return content  # type: ignore[no-any-return]
+        problem = "is not a notebook"
+    except RecursionError:
+        problem = "is not a notebook"
+    except ValueError as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        problem = f"is damaged or cut off: from line {line} on it is not JSON"
+    except (KeyError, TypeError, AttributeError):
+        problem = "is not a notebook of this format (nbformat 4)"
+    marks = re.finditer(r"^(<{7}|={7}|>{7})( .*)?$", text, re.MULTILINE)
+    if not text.strip():
+        problem = "is empty"
+    elif mark := next(marks, None):
+        line = text.count("\n", 0, mark.start()) + 1
+        problem = f"holds two versions that git could not merge (line {line})"
+    raise WorkshopError(f"{display_path(path)} {problem}{cure}.")
 
 
 _KINDS = {

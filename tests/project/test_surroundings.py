@@ -13,7 +13,8 @@ import pytest
 
 from workshop_utils import c_source, files, paths
 
-RUN = [sys.executable, "-m", "workshop_utils.cli", "run", "--only", "02"]
+WORKSHOP = [sys.executable, "-m", "workshop_utils.cli"]
+RUN = [*WORKSHOP, "run", "--only", "02"]
 
 
 def environment(home, **more):
@@ -108,6 +109,22 @@ def test_a_second_run_says_that_another_is_at_work(tmp_path):
     assert call(RUN, tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "words", [["catch-up", "05"], ["reset"], ["sweep", "x.yml", "--output", "s"]]
+)
+def test_commands_that_write_into_a_home_exclude_one_another(tmp_path, words):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "model.keras").write_text("mine")
+    spec = "mode: grid\nparameters: {EPOCHS: 1}\n"
+    (tmp_path / "x.yml").write_text(spec)
+    before = (paths.NOTEBOOKS_DIR / "02_dataset.ipynb").read_bytes()
+    with files.locked(tmp_path / "models" / ".run.lock", "busy"):
+        is_one_sentence(call([*WORKSHOP, *words], tmp_path, cwd=tmp_path), "is at work")
+    assert [path.name for path in (tmp_path / "models").glob("[a-z]*")] == ["model.keras"]
+    assert not (tmp_path / "s").exists()
+    assert (paths.NOTEBOOKS_DIR / "02_dataset.ipynb").read_bytes() == before
+
+
 def test_killed_runs_leave_whole_files_and_no_lock(tmp_path):
     """The cheapest notebook, killed a few times; benchmarks/kill.py does it with all of them."""
     result = call([sys.executable, paths.PROJECT / "benchmarks" / "kill.py",
@@ -117,20 +134,48 @@ def test_killed_runs_leave_whole_files_and_no_lock(tmp_path):
     assert "3 kills, 0 with damage" in result.stdout
 
 
-@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc to look for kernels")
-def test_a_run_that_is_interrupted_ends_its_kernels(tmp_path):
-    run = subprocess.Popen(RUN[:-2], env=environment(tmp_path), stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, text=True)  # fmt: skip
-    assert run.stdout.readline().startswith("[1/")
-    run.send_signal(signal.SIGINT)
-    _, errors = run.communicate(timeout=60)
-    assert run.returncode not in (0, None)
-    assert "Traceback" not in errors, errors
-    for _ in range(50):
-        if not children_with(str(tmp_path)):
-            break
-        time.sleep(0.1)
-    assert not children_with(str(tmp_path))
+SPEC = "mode: grid\nparameters: {SEED: {min: 1, max: 9}}\n"
+ENDED = [
+    (["run", "--from", "02"], "[1/", signal.SIGINT),
+    (["run", "--from", "02"], "[1/", signal.SIGTERM),
+    (["catch-up", "05", "--run"], "running 03", signal.SIGTERM),
+    (["catch-up", "05", "--run"], "running 03", signal.SIGHUP),
+    (["sweep", "spec.yml", "--output", "out", "--workers", "2"], "9 runs", signal.SIGTERM),
+    (["firmware", "sweep", "--csv", "x.csv"], "", signal.SIGQUIT),
+    (["doctor", "--json"], "", signal.SIGTERM),
+]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc to look for children")
+@pytest.mark.parametrize(("words", "line", "number"), ENDED, ids=str)
+def test_a_command_that_a_signal_ends_leaves_nothing_behind(tmp_path, words, line, number):
+    """No process, and no temporary file, TensorFlow's included."""
+    home, temporary = tmp_path / "home", tmp_path / "tmp"
+    for folder in (home, temporary):
+        folder.mkdir()
+    (home / "spec.yml").write_text(SPEC)
+    command = subprocess.Popen([*WORKSHOP, *words], cwd=home, stdout=subprocess.PIPE,
+                               env=environment(home, TMPDIR=str(temporary)),
+                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    while line and not command.stdout.readline().startswith(line):
+        assert command.poll() is None, command.stderr.read()
+    time.sleep(2)  # Somewhere in what it does; whatever that is, the outcome is the same.
+    command.send_signal(number)
+    _, errors = command.communicate(timeout=60)
+    if number != signal.SIGINT:
+        assert command.returncode == 128 + number
+    assert command.returncode != 0 and "Traceback" not in errors, errors
+    assert not children_with(str(home))
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_run_leaves_no_temporary_file(tmp_path):
+    """Notebook 3 trains; what TensorFlow has compiled it leaves in a file when it is ended."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    words = [*WORKSHOP, "run", "--from", "02", "--to", "03", "-p", "EPOCHS=1"]
+    assert call(words, tmp_path / "home", env={"TMPDIR": str(temporary)}).returncode == 0
+    assert list(temporary.iterdir()) == []
 
 
 def children_with(home):

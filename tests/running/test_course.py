@@ -79,6 +79,34 @@ def test_bad_commands(arguments, words, tmp_path):
     assert not (tmp_path / "out").exists(), "Something ran before the arguments were checked."
 
 
+def test_all_values_that_a_notebook_would_refuse_in_one_sentence_each(tmp_path):
+    """Notebook 6 is the sixth, and 8 checks with a helper of the sweeps; both are asked at once."""
+    wrong = {"CYCLES": 11, "WORKERS": 65, "EPOCHS": 0, "NOISE": "much", "ARENA_BYTES": 3, "X": 1}
+    words = [f"-p{name}={value}" for name, value in wrong.items()]
+    result = CliRunner().invoke(main, ["run", "--output", str(tmp_path / "out"), *words])
+    assert result.exit_code == 1 and not (tmp_path / "out").exists()
+    (line,) = result.stderr.strip().splitlines()
+    for name in wrong:
+        assert re.search(rf"{name}( is .*, but)? must be |no parameter {name};", line), (name, line)
+
+
+def test_what_each_check_accepts_is_run(small_course):
+    """Statements of other packages, and of names that are no parameters, are left alone."""
+    checks = "from workshop_utils import errors as e\nimport os\nos.check_x(SEED)\nN = 3\n"
+    checks += 'e.require_int("SEED", SEED, 1, N)\ne.require_int("SEED", SEED, 5, 9)\n!ls'
+    write_notebook(small_course / "01_first.ipynb", ("SEED = 6", "parameters"), checks, checks[:-4])
+    with pytest.raises(WorkshopError, match="SEED is 4, but must be from 5 to 9"):
+        notebooks.check_parameters({"SEED": "4"}, notebooks.select())
+    assert notebooks.check_parameters({"SEED": "9"}, notebooks.select()) == {"SEED": 9}
+
+
+@pytest.mark.parametrize("value", ["(" * 5000, "9" * 5000, "[" * 100_000, "nan", "1e999", "\0"])
+def test_a_value_that_is_no_number_is_one_short_sentence(small_course, value):
+    with pytest.raises(WorkshopError) as refused:
+        notebooks.check_parameters({"SEED": value}, notebooks.select())
+    assert str(refused.value).startswith("SEED must be a whole number") and len(str(refused)) < 300
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -110,6 +138,66 @@ def test_a_parameter_and_its_value_in_each_way_of_writing(small_course, home, mo
 def test_a_parameter_without_a_value_or_with_two(small_course, home, words):
     assert CliRunner().invoke(main, ["run", *words]).exit_code == 2
     assert not home.output_dir.exists()
+
+
+CUT = '{"cells": [{"cell_type": "code", "sou'
+CONFLICT = '{\n "cells": [\n<<<<<<< HEAD\n =======\n]\n=======\n>>>>>>> mine\n}'
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "is empty"),
+        (" \n", "is empty"),
+        (CONFLICT, "could not merge (line 3)"),
+        (CUT, "is damaged or cut off"),
+        ("[" * 100_000, "is not a notebook"),
+        ("[]", "is not a notebook"),
+        ('{"cells": {"a": 1}, "metadata": {}}', "is not a notebook"),
+        ('{"cells": [{"cell_type": "code", "source": [1], "metadata": {}}]}', "is not a notebook"),
+        ('{"worksheets": [], "metadata": {}}', "is not a notebook"),
+    ],
+)
+def test_a_notebook_that_is_none_is_one_sentence_before_a_kernel_starts(
+    small_course, content, words
+):
+    (small_course / "02_second.ipynb").write_text(content)
+    result = CliRunner().invoke(main, ["run"])
+    assert result.exit_code == 1 and result.stdout == ""
+    (line,) = result.stderr.strip().splitlines()
+    assert "02_second.ipynb" in line and words in line and "workshop reset" in line
+
+
+def test_a_parameters_cell_with_a_slip_is_one_sentence(small_course):
+    write_notebook(small_course / "01_first.ipynb", ("SEED = 1 +", "parameters"))
+    with pytest.raises(WorkshopError, match=r"01_first\.ipynb: the cell with the parameters"):
+        notebooks.check_parameters({}, notebooks.select())
+
+
+@pytest.mark.parametrize("kernel", [{}, {"name": "conda-env-x"}, {"name": "ir", "language": "R"}])
+def test_a_notebook_saved_with_another_kernel_runs(small_course, home, kernel):
+    metadata = {"kernelspec": {**kernel, "display_name": "Other"}} if kernel else {}
+    path = small_course / "01_first.ipynb"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"metadata": metadata}))
+    course.run(notebooks.select(only="01"), {"SEED": 4}, say=lambda line: None)
+    assert printed(home.output_dir / "01_first.ipynb") == "4 0.5\n"
+
+
+def test_a_run_replaces_its_own_files_and_nothing_else(small_course, tmp_path, home):
+    output = tmp_path / "out"
+    result = CliRunner().invoke(main, ["run", "--output", str(small_course)])
+    assert result.exit_code == 1 and "notebooks themselves" in result.stderr
+    for name in ("01_first.ipynb", "run.json", "report.html"):
+        for _ in range(2):  # and then over its own
+            course.run(notebooks.select(only="01"), {}, output, lambda line: None)
+        mine = (small_course / name).read_text() if name.endswith("ipynb") else "{}"
+        (output / name).write_text(mine)
+        result = CliRunner().invoke(main, ["run", "--output", str(output)])
+        assert result.exit_code == 1 and result.stdout == ""
+        assert f"{name} is there already" in result.stderr
+        assert (output / name).read_text() == mine
+        (output / name).unlink()
 
 
 def test_an_output_folder_that_cannot_be_made(small_course, tmp_path):

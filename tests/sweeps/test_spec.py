@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from workshop_utils import convert, paths
+from workshop_utils import convert, files, paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import notebooks
 from workshop_utils.sweeps import report, spec
@@ -149,7 +149,7 @@ def test_draws_reach_both_ends_of_a_range_and_nothing_beyond():
 def more_parameters(tmp_path, monkeypatch):
     """The course's notebooks, each with one parameter more."""
     for path in notebooks.notebooks().values():
-        content = notebooks.read(path)
+        content = files.read_notebook(path)
         for cell in content["cells"]:
             if "parameters" in cell["metadata"].get("tags", []):
                 cell["source"] = [*cell["source"], "\nMORE = 1"]

@@ -1,12 +1,23 @@
 """The `workshop` command. A file per subject; commands import what they need."""
 
+from typing import Any
+
 import click
 
 from workshop_utils.cli import course, export, firmware, room, sweep
 from workshop_utils.cli.base import Group
+from workshop_utils.cli.tidy import tidy
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+class _Program(Group):
+    """The group as the console's entry point calls it."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with tidy():
+            return super().__call__(*args, **kwargs)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """From a sine wave to a neural network on a microcontroller."""
 

@@ -42,17 +42,24 @@ def doctor(as_json: bool, deep: bool) -> None:
     metavar="FILE",
     help="Draw it, too: a .png or a .svg.",
 )
-def roll_up(folder: Path, picture: Path | None) -> None:
+@click.option(
+    "--roster",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The names of all, a line each: say who has sent nothing.",
+)
+def roll_up(folder: Path, picture: Path | None, roster: Path | None) -> None:
     """Say who is where and who needs help.
 
     It reads the doctor JSONs and run.jsons in DIR. A file NAME.json or a folder NAME is one
-    attendee.
+    attendee, whose newest records count.
     """
     from workshop_utils.running import classroom
 
     if picture:
         classroom.picture_format(picture)
+    expected = classroom.roster(roster) if roster else None
     attendees, skipped = classroom.read(folder)
-    echo(classroom.text(attendees, skipped))
+    echo(classroom.text(attendees, skipped, expected))
     if picture:
         echo(f"The picture is {classroom.draw(attendees, picture)}")

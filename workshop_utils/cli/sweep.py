@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from workshop_utils import files
 from workshop_utils.cli.base import Group, echo
 from workshop_utils.errors import WorkshopError
 from workshop_utils.sweeps import limits
@@ -70,7 +71,8 @@ def run_sweep(
     plan = specs.read(spec, confirmed=yes)
     echo(f"{len(plan.runs)} runs")
     try:
-        rows = execute.execute(plan, output, workers, scheduler, resume, echo)
+        with files.artifacts_locked():
+            rows = execute.execute(plan, output, workers, scheduler, resume, echo)
     except KeyboardInterrupt:
         echo("Stopped. What has ended is in the table; --resume goes on.", err=True)
         sys.exit(130)

@@ -180,8 +180,8 @@ def _texts(drive: Path, wanted: Collection[str]) -> dict[str, str]:
     """
     texts = {}
     with suppress(OSError):
-        for path in sorted(drive.iterdir()):
-            if path.name.upper() in wanted:
+        for path in sorted(one for one in drive.iterdir() if one.name.upper() in wanted):
+            if path.is_file():  # and not a pipe, which would keep us waiting
                 with suppress(OSError), path.open("rb") as file:
                     text = file.read(_TEXT_LIMIT).decode("utf-8", errors="replace")
                     texts[path.name.upper()] = "\n".join(text.splitlines())

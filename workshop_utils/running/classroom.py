@@ -2,6 +2,9 @@
 from the run.json that `workshop run` wrote.
 """
 
+import os
+import re
+import unicodedata
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,18 +25,22 @@ _OF_RUN = {"ok": DONE, "up to date": DONE, "failed": FAILED}
 _LETTERS = {DONE: "ok", FAILED: "X", OPEN: "."}
 _COLOURS = {DONE: "#7cb89b", FAILED: "#d9776c", OPEN: "#eceff1"}
 _SIGNS = {DONE: "✓", FAILED: "×", OPEN: ""}
-# How much is shown of a name and of a sentence, in characters.
-_NAME, _SENTENCE = 40, 400
+# How much is shown of a name, of a sentence, and of a machine's system, in characters.
+_NAME, _SENTENCE, _COLUMN = 40, 400, 24
 _SCHEMAS = {"run": records.SCHEMA, "doctor": records.SCHEMA.with_name("doctor.json")}
 
 
 @dataclass
 class Attendee:
-    """One person. states: {notebook: DONE, FAILED or OPEN}. help: what is wrong, sentences."""
+    """One person. states: {notebook: DONE, FAILED or OPEN}. help: what is wrong, sentences.
+
+    machine: what `machine.describe` said there, as far as it is known.
+    """
 
     name: str
     states: dict[str, str]
     help: list[str] = field(default_factory=list)
+    machine: dict[str, Any] = field(default_factory=dict)
 
     @property
     def last(self) -> str | None:
@@ -44,32 +51,64 @@ class Attendee:
 def read(folder: Path | str) -> tuple[list[Attendee], list[str]]:
     """All attendees of a folder, by name, and what was skipped: ([Attendee], [sentence]).
 
-    A file NAME.json is of the attendee NAME, and so are all .json files in a folder NAME.
+    A file NAME.json is of the attendee NAME, and so are all .json files in a folder NAME. Windows
+    may make NAME.json.txt of it, and browsers NAME (1).json. The newest records of a person count.
     Raises WorkshopError if the folder does not exist, or holds no such file.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise WorkshopError(f"There is no folder {paths.display_path(folder)}.")
-    by_name: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*.json")):
-        inside = path.relative_to(folder).parts
-        by_name.setdefault(inside[0] if len(inside) > 1 else path.stem, []).append(path)
-    if not by_name:
+    found, skipped = _files(folder)
+    if not found:
         raise WorkshopError(
             f"There are no .json files in {paths.display_path(folder)}: collect there what "
             "workshop doctor --json prints."
         )
-    attendees, skipped = [], []
-    for name, of_one in sorted(by_name.items()):
-        found = []
-        for path in of_one:
-            try:
-                found.append(_load(path))
-            except WorkshopError as problem:
-                skipped.append(printable(str(problem)))
-        if found:
-            attendees.append(_attendee(printable(name), found))
-    return attendees, skipped
+    records_of: dict[str, list[dict[str, Any]]] = {}
+    for path in found:
+        try:
+            records_of.setdefault(_name(path.relative_to(folder)), []).append(_load(path))
+        except WorkshopError as problem:
+            skipped.append(printable(str(problem)))
+    some = {name: of_one for name, of_one in records_of.items() if of_one}
+    return [_attendee(printable(name), some[name]) for name in sorted(some)], skipped
+
+
+_ENDINGS = (".json", ".json.txt")
+
+
+def _files(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files that may be records, and what is none: ([path], [sentence]).
+
+    Of a folder NAME, only what is no .json file is passed over in silence: runs leave more there.
+    """
+    found, skipped = [], []
+
+    def unreadable(error: OSError) -> None:
+        shown = printable(paths.display_path(error.filename))
+        skipped.append(f"Cannot read {shown}: {error.strerror}.")
+
+    for place, folders, names in os.walk(folder, onerror=unreadable):
+        folders.sort()
+        for path in (Path(place) / name for name in sorted(names) if not name.startswith(".")):
+            if path.name.lower().endswith(_ENDINGS):
+                found.append(path)
+            elif path.parent == folder:
+                skipped.append(f"{printable(paths.display_path(path))} is no .json file.")
+    return found, skipped
+
+
+def _name(path: Path) -> str:
+    """Whose a file is, from its path in the class's folder."""
+    if len(path.parts) > 1:
+        return _normal(path.parts[0])
+    stem = re.sub(r"(?i)\.json(\.txt)?$", "", path.name)
+    return _normal(re.sub(r" ?\(\d+\)$", "", stem)) or path.name
+
+
+def _normal(name: str) -> str:
+    """macOS writes an umlaut in a file's name as two characters."""
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -80,54 +119,119 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _attendee(name: str, found: list[dict[str, Any]]) -> Attendee:
-    """What the records of one person say together: their latest run, then the doctor."""
-    runs = [record for record in found if record["kind"] == "run"]
-    doctors = [record for record in found if record["kind"] == "doctor"]
-    latest: dict[str, Any] = max(runs, key=lambda run: run["started"], default={"notebooks": []})
-    reached = {row["name"]: _OF_RUN.get(row["status"], OPEN) for row in latest["notebooks"]}
-    for doctor in doctors:
-        reached |= dict.fromkeys(doctor["done"], DONE)
+    """What the newest run and the newest doctor's of one person say together."""
     names = [path.stem for path in course_notebooks.notebooks().values()]
-    person = Attendee(name, {name: reached.get(name, OPEN) for name in names})
+    person = Attendee(name, dict.fromkeys(names, OPEN))
+    newest = {record["kind"]: record for record in sorted(found, key=_time)}
+    for record in sorted(newest.values(), key=_time):
+        person.machine |= record.get("machine", {})
+        (_add_run if record["kind"] == "run" else _add_doctor)(person, record)
     if FAILED in person.states.values():
-        person.help.append(latest.get("failure") or "a notebook failed")
-    for doctor in doctors:
-        _add_doctor(person, doctor)
+        run = newest.get("run", {"notebooks": []})
+        failed = [row["name"] for row in run["notebooks"] if _OF_RUN.get(row["status"]) == FAILED]
+        if any(person.states.get(name) == FAILED for name in failed):
+            person.help.insert(0, run.get("failure") or "a notebook failed")
     return person
+
+
+def _time(record: dict[str, Any]) -> str:
+    """When a record was begun, as a text that sorts by time; that of an old doctor is unknown."""
+    started = str(record.get("started", ""))
+    return started if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", started) else ""
+
+
+def _add_run(person: Attendee, run: dict[str, Any]) -> None:
+    for row in run["notebooks"]:
+        state = _OF_RUN.get(row["status"])
+        if state is not None and row["name"] in person.states:
+            person.states[row["name"]] = state
 
 
 def _add_doctor(person: Attendee, doctor: dict[str, Any]) -> None:
     """Notebook 1 asks the doctor, too; what is wrong is what the person needs help with."""
+    for name in set(paths.MADE_BY.values()) & person.states.keys():
+        if name in doctor["done"]:
+            person.states[name] = DONE
+        elif person.states[name] == DONE:  # and its results have been removed since
+            person.states[name] = OPEN
     wrong = [check for check in doctor["checks"] if check["required"] and not check["ok"]]
     person.states[min(person.states)] = FAILED if wrong else DONE
     person.help += [f"{check['name']}: {check['found']} -> {check['advice']}" for check in wrong]
 
 
-def text(attendees: list[Attendee], skipped: list[str]) -> str:
-    """Everybody as lines for a terminal, then who needs help and what was skipped."""
-    width = min(_NAME, max([8, *(len(person.name) for person in attendees)]))
-    helpless = [
-        f"  {clipped(person.name, _NAME):<{width}}  {clipped(sentence, _SENTENCE)}"
-        for person in attendees
-        for sentence in person.help
-    ]
-    lines = [*_table(attendees, width), "", *_places(attendees)]
+def roster(path: Path | str) -> list[str]:
+    """The names in a text file, a line each. Raises WorkshopError if it cannot be read."""
+    written = files.read(path, 1_000_000)
+    encoding = "utf-16" if written.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    lines = written.decode(encoding, errors="replace").splitlines()
+    return [name for line in lines if (name := printable(_normal(line)))]
+
+
+def text(attendees: list[Attendee], skipped: list[str], expected: list[str] | None = None) -> str:
+    """Everybody as lines for a terminal, then who needs help, who is missing, what was skipped.
+
+    expected: the names of all who should be there, from `roster`.
+    """
+    lines = [*_table(attendees), "", *_places(attendees)]
+    helped = []
+    for sentence, names in _problems(attendees).items():
+        helped += [f"  {clipped(sentence, _SENTENCE)}", f"      {', '.join(names)}"]
+    here = {person.name.casefold() for person in attendees}
+    on_list = {name.casefold() for name in expected or []}
+    missing = [name for name in expected or [] if name.casefold() not in here]
+    others = [person.name for person in attendees if person.name.casefold() not in on_list]
     for heading, entries in (
-        ("Need help:", helpless),
+        ("Need help:", helped),
+        ("Nothing has come from:", [f"  {clipped(name, _NAME)}" for name in missing]),
+        ("Not on the list:", [f"  {clipped(name, _NAME)}" for name in others if expected]),
         ("Skipped:", [f"  {clipped(sentence, _SENTENCE)}" for sentence in skipped]),
     ):
         lines += ["", heading, *entries] if entries else []
     return "\n".join(lines)
 
 
-def _table(attendees: list[Attendee], width: int) -> list[str]:
-    """A line per attendee, with a column per notebook."""
-    numbers = [f"{path.name[:2]:<2}" for path in course_notebooks.notebooks().values()]
-    lines = [f"{'':<{width}}  " + "  ".join(numbers)]
+def _problems(attendees: list[Attendee]) -> dict[str, list[str]]:
+    """{problem: [name of who has it]}, the most frequent first.
+
+    Sentences that differ in their numbers alone, such as bytes or seconds, are one problem.
+    """
+    groups: dict[str, dict[str, list[str]]] = {}
     for person in attendees:
-        row = "  ".join(f"{_LETTERS[state]:<2}" for state in person.states.values())
-        lines.append(f"{clipped(person.name, _NAME):<{width}}  {row}".rstrip())
+        for sentence in person.help:
+            alike = groups.setdefault(re.sub(r"\d[\d.,]*", "0", sentence), {})
+            alike.setdefault(sentence, []).append(clipped(person.name, _NAME))
+    found = {
+        next(iter(alike)): list(dict.fromkeys(name for names in alike.values() for name in names))
+        for alike in groups.values()
+    }
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
+def _table(attendees: list[Attendee]) -> list[str]:
+    """A line per attendee: a column per notebook, then what they work on."""
+    width = min(_NAME, max([8, *(len(person.name) for person in attendees)]))
+    numbers = [f"{path.name[:2]:<2}" for path in course_notebooks.notebooks().values()]
+    rows = [("", numbers, ("System", "Python", "Memory"))]
+    for person in attendees:
+        letters = [f"{_LETTERS[state]:<2}" for state in person.states.values()]
+        rows.append((clipped(person.name, _NAME), letters, _machine(person.machine)))
+    widths = [max(len(row[2][column]) for row in rows) for column in range(3)]
+    lines = []
+    for name, letters, on in rows:
+        columns = [f"{word:<{size}}" for word, size in zip(on, widths, strict=True)]
+        lines.append("  ".join([f"{name:<{width}}", *letters, *columns]).rstrip())
     return lines
+
+
+def _machine(machine: dict[str, Any]) -> tuple[str, str, str]:
+    """System, Python and memory, as far as they are known."""
+    memory = machine.get("memory_bytes")
+    known = memory is not None and 0 <= memory <= 1e18  # NaN is neither
+    return (
+        clipped(machine.get("system") or "", _COLUMN),
+        clipped(machine.get("python") or "", _COLUMN),
+        f"{memory / 1e9:.0f} GB" if memory is not None and known else "",
+    )
 
 
 def _places(attendees: list[Attendee]) -> list[str]:

@@ -4,16 +4,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from workshop_utils import files, paths
+from workshop_utils.doctor import KERNEL
 from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
 from workshop_utils.progress import bar_layout
 from workshop_utils.running import notebooks, records, uptodate
 from workshop_utils.running.kernel import Kernel
-from workshop_utils.running.page import REPORT, render, shows
+from workshop_utils.running.page import REPORT, is_page, render, shows
+from workshop_utils.running.records import RECORD, is_record
 from workshop_utils.upstream import import_nbformat
 
 
@@ -34,13 +37,15 @@ def run(
     executed copy is there, if nothing has changed since: the notebook, its parameters, what earlier
     notebooks made, what it made itself, the course's code and the installed versions. home: where
     the notebooks find and put artifacts; None takes WORKSHOP_HOME. Returns the path of the page.
-    Raises WorkshopError when another run is at work on the same artifacts, and when a notebook
-    fails, naming notebook, cell and error; the copies made so far, the failing one included, and
-    the page are there to look at.
+    Raises WorkshopError when the folder holds files in the place of the run's that no run has made,
+    when another run is at work on the same artifacts, and when a notebook fails, naming notebook,
+    cell and error; the copies made so far, the failing one included, and the page are there to look
+    at.
     """
     values = notebooks.check_parameters(chosen, selected)
     home = home or paths.home()
     output_dir = Path(output_dir or home.output_dir)
+    _require_own(output_dir, selected)
     with files.os_errors_as(f"Cannot make the folder {output_dir}"):
         output_dir.mkdir(parents=True, exist_ok=True)
     with files.artifacts_locked(home):
@@ -103,6 +108,27 @@ def _run(
     return page
 
 
+def _require_own(output_dir: Path, selected: Sequence[Path]) -> None:
+    """Raise WorkshopError if a file that the run is going to replace is not what a run has made."""
+    if output_dir.resolve() == paths.NOTEBOOKS_DIR.resolve():
+        raise WorkshopError("The notebooks themselves lie in that folder; choose another one.")
+    is_own = {path.name: _is_copy for path in selected} | {RECORD: is_record, REPORT: is_page}
+    for name, was_made_by_a_run in is_own.items():
+        path = output_dir / name
+        if (path.exists() or path.is_symlink()) and not was_made_by_a_run(path):
+            raise WorkshopError(
+                f"{paths.display_path(path)} is there already, and no run of the course has made "
+                "it: choose another folder, or move it away."
+            )
+
+
+def _is_copy(path: Path) -> bool:
+    """Whether papermill has executed the notebook."""
+    with suppress(WorkshopError):
+        return "papermill" in files.read_notebook(path)["metadata"]
+    return False
+
+
 def execute(
     notebook: Path,
     copy: Path,
@@ -129,6 +155,8 @@ def execute(
             draft,
             parameters=values,
             cwd=notebook.parent,
+            kernel_name=KERNEL,  # whatever the notebook was saved with
+            language="python",
             progress_bar=bar and {"desc": bar, "leave": False, "bar_format": bar_layout("cells")},
             km=kernel.manager,
             store_widget_state=False,

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from workshop_utils import paths, quiet, upstream
+from workshop_utils import files, paths, quiet, upstream
+from workshop_utils.doctor import KERNEL
 from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
 from workshop_utils.running import notebooks
@@ -16,16 +17,16 @@ class Kernel:
     """A Jupyter kernel for a notebook: started, and busy importing what the notebook imports.
 
     home: what WORKSHOP_HOME is to it; None takes ours.
-    Nobody waits for it here. Raises WorkshopError if Jupyter does not know the kernel.
+    It is the course's own one, whatever kernel the notebook was saved with elsewhere. Nobody waits
+    for it here. Raises WorkshopError if Jupyter does not know it.
     """
 
     def __init__(self, notebook: Path, home: Home | None = None) -> None:
         from jupyter_client.kernelspec import NoSuchKernel
 
         self.notebook = notebook
-        content = notebooks.read(notebook)
-        name = content["metadata"]["kernelspec"]["name"]
-        self.manager, self.clients = upstream.kernel_manager(name)
+        content = files.read_notebook(notebook)
+        self.manager, self.clients = upstream.kernel_manager(KERNEL)
         arguments = [
             "--IPKernelApp.log_level=40",  # errors only
             # Without leaving names, so that a notebook that forgets an import still fails.
@@ -67,13 +68,6 @@ class Kernel:
 
 def _imports(content: dict[str, Any]) -> str:
     """The import statements in a notebook's cells, a line each."""
-    lines = []
-    for cell in content["cells"]:
-        try:
-            nodes = ast.parse(notebooks.source(cell)).body if cell["cell_type"] == "code" else []
-        except SyntaxError:  # a magic command, or a mistake that the run is going to show
-            continue
-        lines += [
-            ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)
-        ]
-    return "\n".join(lines)
+    nodes = notebooks.statements(content)
+    kinds = ast.Import | ast.ImportFrom
+    return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, kinds))

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from workshop_utils import paths
-from workshop_utils.errors import WorkshopError
 from workshop_utils.files import read_json
 
 Metrics = dict[str, float | bool]
@@ -42,7 +41,7 @@ def measure(without: Collection[str] = (), home: paths.Home | None = None) -> Me
     for part in (_losses, _errors, _sizes, _budget):
         try:
             found |= part(counted, home)
-        except (WorkshopError, OSError, KeyError, IndexError, TypeError):
+        except (ValueError, OSError, KeyError, IndexError, TypeError):
             continue  # A damaged artifact; the notebook that reads it says so.
     return {name: found[name] for name in METRICS if found.get(name) is not None}
 
@@ -56,7 +55,7 @@ def _losses(counted: set[Path], home: paths.Home) -> Metrics:
     ):
         if path in counted:
             history = read_json(path.with_suffix(".history.json"))
-            found |= {prefix + name: history[name][-1] for name in names if history.get(name)}
+            found |= {prefix + name: float(history[name][-1]) for name in names if name in history}
     return found
 
 

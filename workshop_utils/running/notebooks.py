@@ -1,13 +1,14 @@
 """The course's notebooks as files: which there are, their parameters, their tagged cells."""
 
 import ast
-import json
+import importlib
+import reprlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from workshop_utils import paths
+from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError
 
 
@@ -39,15 +40,6 @@ def select(
     return [path for number, path in every.items() if start <= number <= end]
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A notebook as it stands in its file, without nbformat, which takes its time to import.
-
-    Raises OSError and ValueError if there is none.
-    """
-    content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    return content
-
-
 def source(cell: Mapping[str, Any]) -> str:
     """The text of a cell."""
     return "".join(cell["source"])
@@ -55,31 +47,93 @@ def source(cell: Mapping[str, Any]) -> str:
 
 def tagged_source(notebook: Path, tag: str) -> list[str]:
     """The source of a notebook's cells that carry `tag`."""
-    return [source(c) for c in read(notebook)["cells"] if tag in c["metadata"].get("tags", [])]
+    cells = files.read_notebook(notebook)["cells"]
+    return [source(c) for c in cells if tag in c["metadata"].get("tags", [])]
 
 
 def parameters(notebook: Path) -> dict[str, Any]:
-    """The names and default values in a notebook's cell tagged 'parameters'."""
+    """The names and default values in a notebook's cell tagged 'parameters'.
+
+    What is no literal there cannot be given another value, and is left out. Raises WorkshopError
+    if the cell is no Python.
+    """
     values = {}
-    for node in ast.parse("\n".join(tagged_source(notebook, "parameters"))).body:
+    try:
+        cell = ast.parse("\n".join(tagged_source(notebook, "parameters")))
+    except (SyntaxError, ValueError) as error:
+        raise WorkshopError(
+            f"{notebook.name}: the cell with the parameters is no Python: {error}."
+        ) from error
+    for node in cell.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            values[node.targets[0].id] = ast.literal_eval(node.value)
+            with suppress(ValueError):
+                values[node.targets[0].id] = ast.literal_eval(node.value)
     return values
 
 
 def check_parameters(chosen: Mapping[str, Any], selected: Iterable[Path]) -> dict[str, Any]:
-    """Turn chosen parameters into values of the right type.
+    """Turn chosen parameters into values of the right type that their notebooks accept.
 
     chosen: {name: value or text}. selected: paths of the notebooks that will run.
-    Returns {name: value}. Raises WorkshopError for a name that none of these notebooks has, and
-    for a value whose type is not that of the default.
+    Returns {name: value}. Raises WorkshopError with a sentence for each parameter that none of
+    these notebooks has, whose type is not that of the default, or that a notebook would refuse.
     """
-    known = {name: value for path in selected for name, value in parameters(path).items()}
-    for name in chosen:
-        if name not in known:
-            names = ", ".join(sorted(known)) or "none"
-            raise WorkshopError(f"There is no parameter {name}; these notebooks have: {names}.")
-    return {name: typed(name, given, known[name]) for name, given in chosen.items()}
+    selected = list(selected)
+    defaults = {path: parameters(path) for path in selected}
+    known = {name: value for values in defaults.values() for name, value in values.items()}
+    values, problems = {}, []
+    for name, given in chosen.items():
+        try:
+            if name not in known:
+                names = ", ".join(sorted(known)) or "none"
+                raise WorkshopError(f"There is no parameter {name}; these notebooks have: {names}.")
+            values[name] = typed(name, given, known[name])
+            for path in selected:
+                if name in defaults[path]:
+                    _accept(path, {**defaults[path], name: values[name]}, name)
+        except WorkshopError as error:
+            problems.append(str(error))
+    if problems:
+        raise WorkshopError(" ".join(problems))
+    return values
+
+
+def statements(content: Mapping[str, Any]) -> list[ast.stmt]:
+    """The statements of a notebook's code cells, but of those that are no Python.
+
+    content: from `files.read_notebook`.
+    """
+    found = []
+    for cell in content["cells"]:
+        # A magic command, or a mistake that the run is going to show
+        with suppress(SyntaxError, ValueError):
+            found += ast.parse(source(cell)).body if cell["cell_type"] == "code" else []
+    return found
+
+
+def _accept(notebook: Path, values: Mapping[str, Any], parameter: str) -> None:
+    """Call what the notebook checks a parameter with, given the values of all of them.
+
+    The checks are calls of the course's own functions, such as data.check_parameters(SAMPLES,
+    NOISE, SEED), that stand as statements in the notebook. They are called from here, so that
+    nothing of the notebook itself is executed. Raises WorkshopError if it refuses the value.
+    """
+    package = paths.__name__.partition(".")[0]
+    modules: dict[str, str] = {}
+    for node in statements(files.read_notebook(notebook)):
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{package}."):
+            modules |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+        match node:
+            case ast.Expr(ast.Call(ast.Attribute(ast.Name(module), check), arguments, [])):
+                names = [one.id for one in arguments if isinstance(one, ast.Name)]
+                is_check = module in modules and check.startswith(("check_", "require_"))
+                if is_check and parameter in names and values.keys() >= set(names):
+                    function = getattr(importlib.import_module(modules[module]), check)
+                    function(*(_value(one, values) for one in arguments))
+
+
+def _value(argument: ast.expr, values: Mapping[str, Any]) -> Any:
+    return values[argument.id] if isinstance(argument, ast.Name) else ast.literal_eval(argument)
 
 
 def typed(name: str, given: Any, default: Any, bools: str = "True or False") -> Any:
@@ -90,11 +144,13 @@ def typed(name: str, given: Any, default: Any, bools: str = "True or False") -> 
     """
     wanted, value = type(default), given
     if isinstance(given, str) and wanted is not str:
-        with suppress(ValueError, SyntaxError):  # Then it stays a text, and is refused as one.
+        # Else it stays a text, and is refused as one.
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             value = ast.literal_eval(given)
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
         kinds = {int: "a whole number", float: "a number", bool: bools}
-        raise WorkshopError(f"{name} must be {kinds.get(wanted, wanted.__name__)}, not {given!r}.")
+        kind, shown = kinds.get(wanted, wanted.__name__), reprlib.repr(given)
+        raise WorkshopError(f"{name} must be {kind}, not {shown}.")
     return value

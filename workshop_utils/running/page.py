@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,13 @@ def rebuild(folder: Path | str) -> Path:
     return render(executed, folder / REPORT, record)
 
 
+def is_page(path: Path) -> bool:
+    """Whether `render` has made the file."""
+    with suppress(OSError):
+        return '<h1 id="contents">' in path.read_text(encoding="utf-8", errors="replace")
+    return False
+
+
 def shows(page: Path, executed: Sequence[Path]) -> bool:
     """Whether the page at that path shows these executed notebooks, and no others."""
     try:
@@ -98,6 +106,7 @@ def without_widgets(notebook: Any) -> Any:
 def _content(path: Path) -> list[Any]:
     """A notebook's cells without what is no content: nbconvert does not escape all of that."""
     nbformat = import_nbformat()
+    files.read_notebook(path)  # or a sentence
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Ids that are missing or there twice do no harm.

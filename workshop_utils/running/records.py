@@ -115,9 +115,14 @@ def read(path: Path | str) -> dict[str, Any]:
     """
     path = Path(path)
     path = path / RECORD if path.is_dir() else path
-    if files.read_json(path).get("kind") != "run":
+    if not is_record(path):
         raise WorkshopError(f"{paths.display_path(path)} is not the record of a run.")
     return files.read_json(path, SCHEMA)
+
+
+def is_record(path: Path) -> bool:
+    """Whether a file is the record of a run. Raises WorkshopError if it is no JSON object."""
+    return files.read_json(path).get("kind") == "run"
 
 
 def title(content: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from workshop_utils import files, paths
 from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
+from workshop_utils.running import catchup
 
 PRISTINE = "pristine"  # folder in .venv
 _UNFINISHED = ".unfinished-"
@@ -38,8 +39,8 @@ class Plan:
 def plan(home: Home | None = None) -> Plan:
     """Compare what is there with what came. Returns a Plan; changes nothing.
 
-    home: whose results are to go; None takes WORKSHOP_HOME. Notebooks that the course does not have
-    stay as they are. Raises WorkshopError if nobody knows how the notebooks were.
+    home: whose results are to go; None takes WORKSHOP_HOME. What the course has not made stays as
+    it is, notebooks and models too. Raises WorkshopError if nobody knows how the notebooks were.
     """
     home = home or paths.home()
     restored = {
@@ -47,11 +48,7 @@ def plan(home: Home | None = None) -> Plan:
         for path, content in pristine().items()
         if not path.is_file() or path.read_bytes() != content
     }
-    folder = home.models_dir
-    removed = sorted(p for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else []
-    removed = [path for path in removed if not path.name.startswith(".")]  # such as a lock
-    if home.firmware_model.is_file():
-        removed.append(home.firmware_model)
+    removed = [path for path in catchup.artifacts(home=home) if path.is_file()]
     return Plan(restored, removed, home)
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from workshop_utils import files, paths
 from workshop_utils.paths import Home
-from workshop_utils.running import notebooks
 
 
 def environment() -> str:
@@ -44,7 +43,7 @@ def key(notebook: Path, values: dict[str, Any], environment: str, home: Home | N
     notebook: path. values: {name: value}, the parameters given to it. environment: from the
     function of that name. Artifacts that earlier notebooks make belong to it, as they are now.
     """
-    cells = notebooks.read(notebook)["cells"]
+    cells = files.read_notebook(notebook)["cells"]
     content = [(cell["cell_type"], cell["source"], cell["metadata"]) for cell in cells]
     earlier = _artifacts(home, lambda maker: maker < notebook.stem)
     return _hash(content, values, environment, earlier)
@@ -52,7 +51,7 @@ def key(notebook: Path, values: dict[str, Any], environment: str, home: Home | N
 
 def stamp(copy: Path, notebook: Path, key: str, home: Home | None = None) -> None:
     """Note in a notebook's executed copy the key with which it ran, and what it made."""
-    content = notebooks.read(copy)
+    content = files.read_notebook(copy)
     content["metadata"]["workshop"] = {"key": key, "made": _made_by(notebook, home)}
     files.write(copy, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -60,7 +59,7 @@ def stamp(copy: Path, notebook: Path, key: str, home: Home | None = None) -> Non
 def is_up_to_date(copy: Path, notebook: Path, key: str, home: Home | None = None) -> bool:
     """Whether `copy` was executed with this key, and what it made is still there, unchanged."""
     try:
-        noted = notebooks.read(copy)["metadata"]["workshop"]
+        noted = files.read_notebook(copy)["metadata"]["workshop"]
     except (OSError, ValueError, KeyError):
         return False
     return bool(noted == {"key": key, "made": _made_by(notebook, home)})

@@ -96,7 +96,7 @@ def read(output: str | Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
     for path in (output / PLAN, output / TABLE):
         if not path.is_file():
             raise MissingArtifact(f"There is no sweep in {output}: {path} is missing.")
-    plan = files.read_json(output / PLAN, SCHEMA)
+    plan = files.read_json(output / PLAN, SCHEMA, most=100_000_000)
     try:
         return plan, read_table(output / TABLE)
     except WorkshopError as error:
@@ -127,6 +127,10 @@ def _start(plan: Plan, output: Path, resume: bool) -> Rows:
     wanted = {"runs": plan.runs, "varied": plan.varied}
     shutil.rmtree(output / WORKERS, ignore_errors=True)
     if not (output / PLAN).exists():
+        table, none_yet = output / TABLE, _table(plan, {}).encode()
+        # One without rows was left by a sweep that was killed right here.
+        if table.exists() and not (table.is_file() and table.read_bytes() == none_yet):
+            raise WorkshopError(f"{table} is there, but no sweep's plan; choose another folder.")
         _write_table(output, plan, {})
         files.write(output / PLAN, json.dumps(wanted, indent=1) + "\n")
         return {}
@@ -145,6 +149,11 @@ def _start(plan: Plan, output: Path, resume: bool) -> Rows:
 
 def _write_table(output: Path, plan: Plan, rows: Rows) -> None:
     """results.csv, all of it, so that whoever reads it sees whole rows."""
+    files.write(output / TABLE, _table(plan, rows))
+
+
+def _table(plan: Plan, rows: Rows) -> str:
+    """The text of results.csv."""
     from workshop_utils.sweeps.run import METRICS
 
     text = io.StringIO()
@@ -152,7 +161,7 @@ def _write_table(output: Path, plan: Plan, rows: Rows) -> None:
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     table.writerows(rows[number] for number in sorted(rows))
-    files.write(output / TABLE, text.getvalue())
+    return text.getvalue()
 
 
 # ---- Dask
