@@ -18,6 +18,7 @@ OPERATOR = "FULLY_CONNECTED"
 # meant. Source: GetBuiltinOperatorVersion in TensorFlow's op_version.cc.
 _NEWEST_VERSION = 12
 _TYPES = ("INT8", "FLOAT32")
+_BIAS_TYPES = 9  # the last of the schema's types that TFLM knows as one of a bias: INT8
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 _SWEEP_VALUES = 64  # kMostValues of app/sweep.cc
 TURN = 2 * math.pi  # the application gives 0 to this, in radians
@@ -326,21 +327,24 @@ def _problem_of_ends(model: Model) -> str | None:
 
 
 def _problem_of_values(subject: str, tensor: Tensor) -> str | None:
-    """What flows between layers must be one row: the shape (1, n)."""
+    """What flows between layers must be one row, of whatever rank: (1, n), or (n,)."""
     shape, says = tensor.shape, f"{subject} has the shape {format_shape(tensor.shape)}"
-    if len(shape) == 2 and shape[0] > 1:
+    if not shape:
         return (
-            f"{says}, a fixed batch of {shape[0]:,}, and the engine takes one row at a time: build "
-            "the model without a batch size, or with 1, and convert it again."
+            f"{says}, a scalar, and the engine takes a row of values, (1, n): build the model with "
+            "keras.Input(shape=(1,)), and convert it again."
         )
-    if len(shape) != 2 or shape[0] != 1:
-        what = {0: ", a scalar", 1: ", with one dimension"}.get(len(shape), "")
+    if math.prod(shape[:-1]) != 1:
+        what = "a fixed batch" if len(shape) == 2 else "more than one row"
         return (
-            f"{says}{what}, and the engine takes (1, n), a row of n values: build the model with "
-            "keras.Input(shape=(n,)), and convert it again."
+            f"{says}, {what}, and the engine takes one row at a time, (1, n): build the model with "
+            "keras.Input(shape=(n,)) and no batch size, and convert it again."
         )
-    if not 1 <= shape[1] <= limits.most_values():
-        return f"{says}, and the engine takes 1 to {limits.most_values():,} values."
+    if not 1 <= shape[-1] <= limits.most_values():
+        return (
+            f"{says}, and the engine takes 1 to {limits.most_values():,} values: build the model "
+            "with fewer of them."
+        )
     if tensor.data is not None:
         return f"{subject} has data of its own in the file, but is computed; convert it again."
     return None
@@ -355,7 +359,7 @@ def _problem_of_layer(
     inputs, outputs = layer.inputs, layer.outputs
     if len(inputs) not in (2, 3) or -1 in inputs[:2] or len(outputs) != 1 or -1 in outputs:
         return f"Layer {number} has no input, weights and output of its own; convert it again."
-    if inputs[0] != current:
+    if inputs[0] != current or outputs[0] == current:
         return (
             f"Layer {number} does not follow on the one before, and the engine runs layers in a "
             "row: build the network as keras.Sequential does."
@@ -367,7 +371,7 @@ def _problem_of_layer(
     found = _problem_of_kind(model, number, layer, tensors)
     found = found or _problem_of_shape(number, tensors)
     if not found and is_int8(model):
-        found = _problem_of_quantization(number, tensors)
+        found = next(_problems_of_quantization(number, layer.activation, tensors), None)
     if not found and engine == "tflm":
         found = _problem_of_alignment(number, tensors)
     return found
@@ -393,6 +397,8 @@ def _problem_of_kind(
         )
     if layer.options.get("weightsFormat"):
         return f"Layer {number}'s weights are shuffled; convert it again."
+    if layer.has_custom_options or layer.options.get("quantizedBiasType", 0) > _BIAS_TYPES:
+        return f"Layer {number} has options that the engine does not know; convert it again."
     return None
 
 
@@ -433,11 +439,9 @@ def _is_finite(tensor: Tensor) -> bool:
     return bool(np.isfinite(tensor.values()).all())
 
 
-def _problem_of_quantization(number: int, tensors: dict[str, Tensor]) -> str | None:
-    return next(_problems_of_quantization(number, tensors), None)
-
-
-def _problems_of_quantization(number: int, tensors: dict[str, Tensor]) -> Iterator[str]:
+def _problems_of_quantization(
+    number: int, activation: str, tensors: dict[str, Tensor]
+) -> Iterator[str]:
     rows = tensors["output"].size
     for part in ("input", "weights", "output"):
         has = f"Layer {number}'s {part} {'have' if part == 'weights' else 'has'}"
@@ -464,15 +468,17 @@ def _problems_of_quantization(number: int, tensors: dict[str, Tensor]) -> Iterat
             tflite.quantize_multiplier(source * scale / target)
     except WorkshopError:
         yield f"Layer {number}'s scales are too far apart: its multiplier is above 2^30."
-    # As TFLM asks, of one scale per tensor only. Source: GetQuantizedConvolutionMultipler in
-    # tensorflow/lite/kernels/kernel_util.cc.
-    bias = tensors.get("bias")
+    if activation == "RELU6" and 12 / target >= 2**32:
+        yield f"Layer {number}'s output has a scale that is too small for RELU6, {target:.3g}."
+    # As TFLM asks, of one scale per tensor only, a bit narrower; engine.cc says why. Source:
+    # GetQuantizedConvolutionMultipler in tensorflow/lite/kernels/kernel_util.cc.
+    bias, product = tensors.get("bias"), source * scales[0]
     if bias is not None and len(scales) == 1:
-        scale = bias.scales[0] if bias.scales else 0.0
-        if not abs(source * scales[0] - scale) / target <= 0.02:
+        scale = bias.scales[0] if bias.scales and bias.zero_points else 0.0
+        if not abs(product - scale) + product * 2**-23 <= 0.0199 * target:
             yield (
-                f"Layer {number}'s bias has the scale {scale:.3g}, which is not the one of the "
-                f"input times that of the weights, {source * scales[0]:.3g}; convert it again."
+                f"Layer {number}'s bias has the scale {scale:.3g}, and that of the input times "
+                f"that of the weights is {product:.3g}: they must be equal; convert it again."
             )
 
 

@@ -114,7 +114,8 @@ class Operator:
     name: the schema's, such as FULLY_CONNECTED; of a custom operator its own; a number in digits
     for one that the schema does not know. inputs, outputs: numbers of tensors; -1 for an optional
     input that is left out. activation: the one fused into it, by name, NONE if there is none.
-    options: all of them by the schema's names.
+    options: all of them by the schema's names. has_custom_options: whether it has options of the
+    kind that custom operators take.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Operator:
     outputs: tuple[int, ...]
     activation: str = "NONE"
     options: Mapping[str, Any] = field(default_factory=dict)
+    has_custom_options: bool = False
 
 
 @dataclass(frozen=True)
@@ -317,7 +319,7 @@ _OLD_CODE, _CUSTOM_CODE, _CODE_VERSION, _CODE = range(4)  # OperatorCode
 _TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = range(4)  # SubGraph
 _SHAPE, _TYPE, _BUFFER, _NAME, _QUANTIZATION, _, _SPARSITY = range(7)  # Tensor
 _SCALE, _ZERO_POINT, _DIMENSION = 2, 3, 6  # QuantizationParameters
-_CODE_INDEX, _OP_INPUTS, _OP_OUTPUTS, _OPTIONS_TYPE, _OPTIONS = range(5)  # Operator
+_CODE_INDEX, _OP_INPUTS, _OP_OUTPUTS, _OPTIONS_TYPE, _OPTIONS, _CUSTOM = range(6)  # Operator
 _DATA = 0  # Buffer
 
 
@@ -397,6 +399,7 @@ def _operator(table: _Table, codes: list[tuple[str, int, bool]]) -> Operator:
         outputs=table.numbers(_OP_OUTPUTS, "i"),
         activation=options.get("fusedActivationFunction", "NONE"),
         options=options,
+        has_custom_options=table.bytes(_CUSTOM) is not None,
     )
 
 
