@@ -623,9 +623,7 @@ def followed_by(content, *names):
         graph = model.subgraphs[0]
         for name in names:
             last = graph.tensors[graph.outputs[0]]
-            graph.tensors.append(
-                schema.TensorT(last.shape, last.type, 0, name, last.quantization)
-            )
+            graph.tensors.append(schema.TensorT(last.shape, last.type, 0, name, last.quantization))
             number = len(graph.tensors) - 1
             graph.operators.append(another_operator(model, name, graph.outputs, [number]))
             graph.outputs = [number]

@@ -20,7 +20,9 @@ from workshop_utils.errors import WorkshopError
 schema = upstream.tflite_schema()
 REFERENCE = c_source.read(paths.FIRMWARE_REFERENCE_MODEL)
 DAMAGED = "The model is damaged or cut off; run notebook 05_tensorflow_lite.ipynb again."
-NO_MODEL = re.compile(r"The model is (empty|text|no TensorFlow Lite model|a TensorFlow Lite model of)")
+NO_MODEL = re.compile(
+    r"The model is (empty|text|no TensorFlow Lite model|a TensorFlow Lite model of)"
+)
 
 
 def model(widths=(1, 4, 1), **choices):
@@ -357,9 +359,9 @@ OTHER_FILES = {
     "is a Git LFS pointer, not the model itself; run git lfs pull": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 2736\n"
     ),
-    "is a web page (HTML), not a TensorFlow Lite model; download": b"\n<!DOCTYPE html><html></html>",
+    "is a web page (HTML), not a TensorFlow Lite model; download": b"\n<!DOCTYPE html><html>",
     "is a TensorFlow Lite model as base64 text; decode it first": base64.encodebytes(REFERENCE),
-    "is a hex dump of a TensorFlow Lite model; turn it back first": b"00000000: 1c00 0000 5446 4c33",
+    "is a hex dump of a TensorFlow Lite model; turn it back": b"00000000: 1c00 0000 5446 4c33",
     "is a Keras file (.keras), not a TFLite model; convert it as notebook 5 does": KERAS,
     "is a ZIP archive; unpack it first": b"PK\x03\x04" + bytes(99),
     "is an HDF5 file, such as Keras wrote (.h5); convert it": b"\x89HDF\r\n\x1a\n" + bytes(99),

@@ -20,6 +20,7 @@ _NEWEST_VERSION = 12
 _TYPES = ("INT8", "FLOAT32")
 _BIAS_TYPES = 9  # the last of the schema's types that TFLM knows as one of a bias: INT8
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+_LEAST_SCALE = 2.0**-126  # float32's least normal number
 _SWEEP_VALUES = 64  # kMostValues of app/sweep.cc
 TURN = 2 * math.pi  # the application gives 0 to this, in radians
 _LEAST_CODES = 64  # of the 256 that an input has: a turn on fewer of them is coarse
@@ -449,8 +450,8 @@ def _problems_of_quantization(
         scales, zero_points = tensor.scales, tensor.zero_points
         if not scales or not zero_points:
             yield f"{has} no scale or no zero point: it is not quantized."
-        if not all(math.isfinite(scale) and scale > 0 for scale in scales):
-            yield f"{has} a scale that is no positive number."
+        if not all(_LEAST_SCALE <= scale < math.inf for scale in scales):
+            yield f"{has} a scale that is no positive number of normal size."
         if part != "weights" and len(scales) > 1:
             yield f"{has} {len(scales):,} scales instead of one."
         if part == "weights" and len(scales) not in (1, rows):

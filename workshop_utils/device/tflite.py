@@ -381,7 +381,7 @@ def _tensor(index: int, table: _Table, buffers: list[tuple[int, memoryview] | No
 def _code(table: _Table) -> tuple[str, int, bool]:
     """An operator code: its name, its version and whether it is a custom one."""
     # Converters before 2021 know the first field alone, which ends at 127.
-    name = _name_of("BuiltinOperator", max(table.number(_OLD_CODE, "b"), table.number(_CODE, "i")))
+    name = _name_of("BuiltinOperator", max(table.number(_OLD_CODE, "B"), table.number(_CODE, "i")))
     is_custom = name == "CUSTOM"
     if is_custom:
         name = table.text(_CUSTOM_CODE) or name
