@@ -385,6 +385,8 @@ def odd_models():
         "operator code of new converters": setter("operatorCodes.0.deprecatedBuiltinCode", 0),
         "buffers, tensors and operator codes in other places": _shuffle,
         "no names, no description": _anonymous,
+        "values of one dimension": _ranks(lambda width: [width]),
+        "values of three dimensions": _ranks(lambda width: [1, 1, width]),
         "a signature, metadata": _annotate,
     }
     return plain, {name: edited(plain, edit) for name, edit in edits.items()}
@@ -404,7 +406,7 @@ def bad_models():
         "custom operator": (_operator_code(Operator.CUSTOM), "operator (CUSTOM|32)"),
         "shuffled weights": (
             setter(f"{operators}.0.builtinOptions.weightsFormat", 1),
-            "weights format",
+            "options",
         ),
         "int16": (_types(Type.INT16), "INT16"),
         "uint8": (_types(Type.UINT8), "UINT8"),
@@ -415,13 +417,16 @@ def bad_models():
         "float32 output": (setter(f"{tensors}.-1.type", Type.FLOAT32), "FLOAT32"),
         "weights with a zero point": (_zero_points(1, [3]), "quantization"),
         "zero point 128": (_zero_points(0, [128]), "quantization"),
-        "zero point missing": (_zero_points(0, None), "damaged"),
-        "zero points of weights missing": (_zero_points(1, None), "damaged"),
+        "zero point missing": (_zero_points(0, None), "quantization"),
+        "zero points of weights missing": (_zero_points(1, None), "quantization"),
         "scale 0": (_scales(0, [0.0]), "quantization"),
         "scale -1": (_scales(3, [-1.0]), "quantization"),
         "scale NaN": (_scales(1, [np.nan]), "quantization"),
         "scale infinite": (_scales(0, [np.inf]), "quantization"),
-        "scale missing": (setter(f"{tensors}.3.quantization", None), "damaged"),
+        "scale missing": (setter(f"{tensors}.3.quantization", None), "quantization"),
+        "six is 2**31 steps": (_steep_relu6, "quantization"),
+        "bias in larger steps": (_scales(2, [0.1]), "quantization"),
+        "bias in steps of NaN": (_scales(2, [np.nan]), "quantization"),
         "no scales": (_scales(1, []), "quantization"),
         "two scales for six rows": (_scales(1, [0.1, 0.1]), "quantization"),
         "scales too far apart": (_scales(1, [1e30]), "quantization"),
@@ -433,16 +438,36 @@ def bad_models():
         "two output tensors": (setter("subgraphs.0.outputs", [9, 6]), "graph"),
         "version 2": (setter("version", 2), "TensorFlow Lite 3"),
         "batch of two": (_batch, "shape"),
-        "weights of one dimension": (setter(f"{tensors}.1.shape", [6]), "damaged"),
-        "weights too wide": (setter(f"{tensors}.1.shape", [6, 2]), "damaged"),
-        "weights of 2**32": (setter(f"{tensors}.1.shape", [2**16, 2**16]), "damaged"),
+        "weights of one dimension": (setter(f"{tensors}.1.shape", [6]), "shape"),
+        "weights of three dimensions": (setter(f"{tensors}.1.shape", [1, 6, 1]), "shape"),
+        "weights too wide": (setter(f"{tensors}.1.shape", [6, 2]), "shape"),
+        "weights too high": (setter(f"{tensors}.1.shape", [7, 1]), "shape"),
+        "weights of no rows": (setter(f"{tensors}.1.shape", [0, 1]), "shape"),
+        "weights of 2**32": (setter(f"{tensors}.1.shape", [2**16, 2**16]), "shape"),
         "input of none": (setter(f"{tensors}.0.shape", [1, 0]), ""),
         "input of less than none": (setter(f"{tensors}.0.shape", [1, -1]), ""),
-        "output of another width": (setter(f"{tensors}.3.shape", [1, 5]), "damaged"),
+        "output of another width": (setter(f"{tensors}.3.shape", [1, 5]), "shape"),
         "weights without data": (setter(f"{tensors}.1.buffer", 0), "damaged"),
         "bias without data": (setter(f"{tensors}.2.buffer", 0), "damaged"),
         "bias too short": (_shorten(2), "damaged"),
-        "input without a shape": (setter(f"{tensors}.0.shape", None), "damaged"),
+        "input without a shape": (setter(f"{tensors}.0.shape", None), "shape"),
+        "scalar input": (setter(f"{tensors}.0.shape", []), "shape"),
+        "scalar output": (setter(f"{tensors}.-1.shape", []), "shape"),
+        "values of seven dimensions": (setter(f"{tensors}.3.shape", [1] * 6 + [6]), "shape"),
+        "bias of seven dimensions": (setter(f"{tensors}.2.shape", [1] * 6 + [6]), "shape"),
+        "batch of three dimensions": (setter(f"{tensors}.3.shape", [2, 1, 6]), "shape"),
+        "as many rows as values": (setter(f"{tensors}.3.shape", [6, 1]), "shape"),
+        "input with data": (_data(0, bytes(1)), "graph"),
+        "values between layers with data": (_data(3, bytes(6)), "graph"),
+        "output with data": (_data(-1, bytes(1)), "graph"),
+        "layer of four inputs": (setter(f"{operators}.0.inputs", [0, 1, 2, 2]), "graph"),
+        "layer of two outputs": (setter(f"{operators}.0.outputs", [3, 6]), "graph"),
+        "layer with custom options": (setter(f"{operators}.0.customOptions", [1]), "options"),
+        "layer with intermediates": (setter(f"{operators}.0.intermediates", [1]), "options"),
+        "unknown type of biases": (
+            setter(f"{operators}.0.builtinOptions.quantizedBiasType", 99),
+            "options",
+        ),
         "input of no rows": (setter(f"{tensors}.0.shape", [0, 1]), "shape"),
         "weights too short": (_shorten(1), "damaged"),
         "buffer that is not there": (setter(f"{tensors}.1.buffer", 99), "damaged"),
@@ -464,6 +489,8 @@ def bad_models():
     models = {name: (edited(good, edit), reason) for name, (edit, reason) in edits.items()}
     by_column = setter(f"{tensors}.1.quantization.quantizedDimension", 1)
     models["scales of columns"] = (edited(channels, by_column), "quantization")
+    square = quantized(sine_layers((1, 5, 5, 1)))
+    models["layer that writes to its input"] = (edited(square, _in_place), "graph")
     models["float32 with int32 bias"] = (
         edited(floats, setter(f"{tensors}.2.type", Type.INT32)),
         "INT32",
@@ -479,14 +506,26 @@ def bad_models():
     return models
 
 
+def wide_float(width):
+    """A float32 layer width -> width, whose weights the shape names and the model does not hold.
+
+    Of 32768 values they would have 2**32 bytes, a number that is 0 in 32 bits.
+    """
+    model = fully_connected([Layer(np.zeros((0, width), np.float32))], "float32")
+
+    def widen(model):
+        for index, rows in ((1, width), (2, 1)):
+            model.subgraphs[0].tensors[index].shape = [rows, width]
+
+    return edited(model, widen)
+
+
 def overlooked_models():
     """Models that contradict themselves where TFLM does not look: name -> bytes."""
     good, tensors = quantized(sine_layers((1, 6, 5, 1))), "subgraphs.0.tensors"
     edits = {
         "zero point 2**32": _zero_points(3, [2**32]),
-        "weights of three dimensions": setter(f"{tensors}.1.shape", [1, 6, 1]),
-        "weights too high": setter(f"{tensors}.1.shape", [7, 1]),
-        "weights of none": setter(f"{tensors}.1.shape", [0, 1]),
+        "bias without a scale": setter(f"{tensors}.5.quantization", None),
         "bias of another shape": setter(f"{tensors}.2.shape", [2, 3]),
         "bias of another width": setter(f"{tensors}.2.shape", [5]),
     }
@@ -533,6 +572,39 @@ def _shorten(index):
     def edit(model):
         buffer = model.buffers[model.subgraphs[0].tensors[index].buffer]
         buffer.data = buffer.data[:-1]
+
+    return edit
+
+
+def _data(index, content):
+    def edit(model):
+        model.buffers.append(schema.BufferT(content))
+        model.subgraphs[0].tensors[index].buffer = len(model.buffers) - 1
+
+    return edit
+
+
+def _in_place(model):
+    _, middle, last = model.subgraphs[0].operators
+    middle.outputs = [middle.inputs[0]]
+    last.inputs = [middle.inputs[0], *last.inputs[1:]]
+
+
+def _steep_relu6(model):
+    """In the last layer, whose multiplier is as before; without a bias, which would be off."""
+    graph = model.subgraphs[0]
+    last = graph.operators[-1]
+    last.inputs = last.inputs[:2]
+    last.builtinOptions.fusedActivationFunction = Activation.RELU6
+    for index in (last.inputs[1], last.outputs[0]):
+        quantization = graph.tensors[index].quantization
+        quantization.scale = [quantization.scale[0] * 1e-8]
+
+
+def _ranks(shape):
+    def edit(model):
+        for tensor in model.subgraphs[0].tensors[0::3]:
+            tensor.shape = shape(tensor.shape[-1])
 
     return edit
 

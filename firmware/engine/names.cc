@@ -6,13 +6,18 @@ namespace {
 // For an operator the key is 1 + its number in the schema, for a type 255 - its number there; there
 // are no operators with numbers so high.
 const char kNames[] =
+    "\001ADD\0"
     "\004CONV_2D\0"
     "\005DEPTHWISE_CONV_2D\0"
+    "\007DEQUANTIZE\0"
     "\017LOGISTIC\0"
+    "\023MUL\0"
     "\024RELU\0"
     "\027RESHAPE\0"
     "\032SOFTMAX\0"
     "\035TANH\0"
+    "\041CUSTOM\0"
+    "\163QUANTIZE\0"
     "\377FLOAT32\0"
     "\376FLOAT16\0"
     "\375INT32\0"

@@ -257,6 +257,50 @@ def test_float32_is_within_a_millionth(name, answers):
     np.testing.assert_allclose(answers(FLOATS[name], inputs), expected, rtol=1e-6, atol=1e-30)
 
 
+# What is odd about float32. Each of it is a weight of the first input, a bias, or an input.
+SPECIAL = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, -0.0, 1e-45, -1e-45, 1], np.float32)
+
+
+@pytest.mark.parametrize("place", ["weights", "bias", "inputs"])
+@pytest.mark.parametrize("activation", factory.ACTIVATIONS)
+def test_float32_that_is_no_number_or_too_large(activation, place, answers):
+    """Like TFLM's std::min(std::max(x, low), high), to the bit: NaN stays NaN, and -0 stays -0."""
+    rng = np.random.default_rng(1)
+    weights = rng.choice(np.float32([1, -1, 0.0, -0.0]), (len(SPECIAL), 2))
+    bias = rng.choice(np.float32([0.0, -0.0]), len(SPECIAL))
+    if place == "weights":
+        weights[:, 0] = SPECIAL
+    if place == "bias":
+        bias = SPECIAL
+    tflite = factory.fully_connected([factory.Layer(weights, bias, activation)], "float32")
+    inputs = np.float32([(a, b) for a in SPECIAL for b in (1, -0.0)])
+    largest = np.finfo(np.float32).max
+    low, high = np.float32(np.clip(factory.ACTIVATIONS[activation], -largest, largest))
+    with np.errstate(all="ignore"):
+        sums = np.float32(0) + inputs[:, :1] * weights[:, 0]
+        sums = sums + inputs[:, 1:] * weights[:, 1] + bias
+    expected = np.where(sums < low, low, sums)
+    expected = np.where(high < expected, high, expected)
+    assert np.isnan(expected).any() and (expected == high).any()
+    assert _bits(answers(tflite, inputs)) == _bits(expected)
+    if inference.tflm_problem() is None:
+        assert _bits(tflm(tflite, inputs)) == _bits(expected), "the reference itself is wrong"
+
+
+def _bits(values):
+    """Bit patterns, all NaN alike: of those, C++ leaves open which one comes out."""
+    return np.where(np.isnan(values), np.float32(np.nan), values).view(np.uint32).tolist()
+
+
+@needs_tflm
+@pytest.mark.parametrize("name", FLOATS)
+def test_float32_is_equal_to_tflm(name, answers):
+    details = factory.schema.Model.GetRootAs(FLOATS[name]).Subgraphs(0).Tensors(0)
+    rng = np.random.default_rng(2)
+    inputs = rng.uniform(-4, 10, (100, details.Shape(1))).astype(np.float32)
+    assert _bits(answers(FLOATS[name], inputs)) == _bits(tflm(FLOATS[name], inputs))
+
+
 def test_a_build_without_float32(tmp_path):
     program, path = tmp_path / "int8_only.exe", tmp_path / "model.tflite"
     host.build(program, SOURCES, "-DENGINE_FLOAT32=0")
@@ -372,6 +416,12 @@ def test_bad_models_are_refused_with_a_reason(name, refusal):
     tflite, blame = BAD[name]
     reason = refusal(tflite)
     assert re.search(blame, reason) and len(reason.splitlines()) == 1 and reason
+
+
+def test_sizes_that_wrap_around_are_refused(refusal):
+    """32768 * 32768 weights of 4 bytes are 0 bytes in 32 bits: as many as there are."""
+    assert refusal(factory.wide_float(32768)) == "unsupported shape"
+    assert refusal(factory.wide_float(1024)) == "damaged model"
 
 
 @pytest.mark.parametrize("tflite", [TUTORIAL, TUTORIAL_FLOAT, ODD["a signature, metadata"]])

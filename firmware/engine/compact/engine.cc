@@ -29,8 +29,10 @@ constexpr uint32_t kScale = Field(2, kChild), kZeroPoint = Field(3, kChild),
                    kQuantizedDimension = Field(6, kWord);
 constexpr uint32_t kOpcodeIndex = Field(0, kWord), kInputs = Field(1, kChild),
                    kOutputs = Field(2, kChild), kOptionsType = Field(3, kByte),
-                   kOptions = Field(4, kChild);
-constexpr uint32_t kActivation = Field(0, kByte), kWeightsFormat = Field(1, kByte);
+                   kOptions = Field(4, kChild), kCustomOptions = Field(5, kChild),
+                   kIntermediates = Field(8, kChild);
+constexpr uint32_t kActivation = Field(0, kByte), kWeightsFormat = Field(1, kByte),
+                   kBiasType = Field(4, kByte);
 
 // Values in the schema.
 constexpr uint32_t kSchemaVersion = 3, kIdentifier = 0x334c4654;  // "TFL3"
@@ -48,7 +50,7 @@ enum Reason : uint32_t {
   kGraph,
   kWidth,
   kScaling,
-  kShuffled,
+  kUnknownOptions,
   kMemory = 0x40,
   kFirstNamed = kOperator,
   kLastNamed = kActivationFunction,
@@ -75,7 +77,7 @@ const char kReasons[] =
     "\x35"
     "quantization\0"
     "\x36"
-    "weights format\0"
+    "options\0"
     "\x40"
     "too little memory\0";
 
@@ -99,6 +101,7 @@ struct State {
   uint32_t current;  // the tensor that the next operator must read
   // Of the tensor that was read last:
   uint32_t shape, data, scales;
+  float scale;  // the first one
   int32_t zero_point;
   char reason[64];  // longer than all reasons in this file, with a prefix and a name
 };
@@ -160,11 +163,16 @@ State state;
   const uint32_t found = Get(table, kType);
   if (found != type) Fail(kTensorType, found);
   state.shape = Get(table, kShape);
+  if (Count(state.shape) > kMostDimensions) Fail(kWidth);
   state.data = Get(Table(state.buffers, Get(table, kBuffer)), kData);
-  if (type != kInt8) return;
+  // Scales without zero points are none, and the other way round, for TFLM too.
   const uint32_t quantization = Get(table, kQuantization);
-  state.scales = Get(quantization, kScale);
   const uint32_t zero_points = Get(quantization, kZeroPoint);
+  state.scales = Count(zero_points) == 0 ? 0 : Get(quantization, kScale);
+  state.scale = 0;
+  if (Count(state.scales) == 0) return;
+  state.scale = FloatFromBits(Word(state.scales, 0));
+  if (type != kInt8) return;
   // Zero points are 64 bits wide, of which TFLM takes 32 too. A weight's are all the same.
   const int32_t zero_point = static_cast<int32_t>(Word(zero_points, 0));
   state.zero_point = static_cast<int8_t>(zero_point);
@@ -174,17 +182,22 @@ State state;
 }
 
 // The tensor that flows on now: the model's input, or a layer's output. As long as no other layer
-// follows, it is the model's output.
+// follows, it is the model's output. It has one row, whatever its rank, and no data in the model.
 [[gnu::noinline]] void ReadValues(uint32_t index) {
   ReadTensor(index, state.type);
   state.current = index;
   const uint32_t shape = state.shape;
-  const uint32_t width = Word(shape, 1);
-  if (Count(shape) != 2 || Word(shape, 0) != 1 || width - 1 >= kMostValues) Fail(kWidth);
+  uint32_t width = Count(shape) != 0;  // a scalar has none
+  for (uint32_t i = 0; i < Count(shape); ++i) {
+    if (width != 1) Fail(kWidth);
+    width = Word(shape, i);
+  }
+  if (width - 1 >= kMostValues) Fail(kWidth);
+  if (Count(state.data) != 0) Fail(kGraph);
   Info& info = state.info;
   info.outputs = width;
   if (state.type != kInt8) return;
-  info.output_scale = FloatFromBits(Word(state.scales, 0));
+  info.output_scale = state.scale;
   info.output_zero_point = state.zero_point;
 }
 
@@ -201,11 +214,13 @@ void SetActivation(uint32_t activation, Layer* layer) {
   layer->output_zero_point = zero_point;
   layer->min = clips ? zero_point : -128;  // the code of 0
   layer->max = 127;
-  if (!at_six) return;
+  if (!at_six || state.type != kInt8) return;
   // The code of 6, halves rounded up; no more than 255 steps make a difference. Compared by their
   // bits, since the scale is not checked yet: those of negative numbers and of NaN are above.
   const float half_steps = 12 / state.info.output_scale;
-  if (BitsOfFloat(half_steps) >= BitsOfFloat(512)) return;
+  const uint32_t bits = BitsOfFloat(half_steps);
+  if (bits >= BitsOfFloat(4294967296.0f)) Fail(kScaling);  // TFLM counts the steps in an int32
+  if (bits >= BitsOfFloat(512)) return;
   const int32_t highest = zero_point + ((static_cast<int32_t>(half_steps) + 1) >> 1);
   if (highest < 127) layer->max = highest;
 }
@@ -228,37 +243,53 @@ void SetMultipliers(uint32_t input_scale, Layer* layer) {
 
 void ReadLayer(uint32_t op, Layer* layer) {
   const uint32_t inputs = Get(op, kInputs);
-  if (Word(inputs, 0) != state.current) Fail(kGraph);
+  const uint32_t output = OnlyWord(Get(op, kOutputs));
+  if (Word(inputs, 0) != state.current || output == state.current || Count(inputs) > 3) {
+    Fail(kGraph);
+  }
   const Info& info = state.info;
   const uint32_t type = state.type;
   const uint32_t size = type == kInt8 ? 1 : 4;
-  const uint32_t input_scale = BitsOfFloat(info.output_scale);
+  const float input_scale = info.output_scale;
   layer->input_offset = static_cast<uint16_t>(-info.output_zero_point) * 0x10001u;
   const uint32_t columns = info.outputs;
   layer->columns = columns;
-  ReadValues(Word(Get(op, kOutputs), 0));
+  ReadValues(output);
   const uint32_t rows = info.outputs;
   layer->rows = rows;
   if (state.value_step < rows * size) state.value_step = rows * size;
 
+  ReadTensor(Word(inputs, 1), type);
+  const uint32_t shape = state.shape;
+  // Rows and columns have 16 bits at most, so only the factor 4 could wrap around.
+  const uint32_t weights = rows * columns;
+  if (Count(shape) != 2 || Word(shape, 0) != rows || Word(shape, 1) != columns ||
+      weights >> 30 != 0) {
+    Fail(kWidth);
+  }
+  layer->weights = flatbuffer::Bytes(state.data, weights * size);
+  const uint32_t options = Get(op, kOptionsType) == kFullyConnectedOptions ? Get(op, kOptions) : 0;
+  // Shuffled weights, a type that TFLM does not know, or what is for other operators.
+  if (Get(options, kWeightsFormat) != 0 || Get(options, kBiasType) > kInt8 ||
+      Get(op, kCustomOptions) != 0 || Count(Get(op, kIntermediates)) != 0) {
+    Fail(kUnknownOptions);
+  }
+  SetActivation(Get(options, kActivation), layer);
+  if (type == kInt8) SetMultipliers(BitsOfFloat(input_scale), layer);
+
   static const uint8_t kZero[4] = {};
   layer->bias = kZero;
   layer->bias_step = 0;
-  const uint32_t bias = Count(inputs) < 3 ? kNoTensor : Word(inputs, 2);
-  if (bias != kNoTensor) {
-    ReadTensor(bias, type == kInt8 ? kInt32 : kFloat32);
-    layer->bias = flatbuffer::Bytes(state.data, 4 * rows);
-    layer->bias_step = 4;
-  }
-
-  ReadTensor(Word(inputs, 1), type);
-  // Rows and columns have 16 bits at most, so only the factor 4 could wrap around.
-  if (Word(state.shape, Count(state.shape) - 1) != columns) Fail(kDamaged);
-  layer->weights = flatbuffer::Bytes(state.data, rows * columns * size);
-  const uint32_t options = Get(op, kOptionsType) == kFullyConnectedOptions ? Get(op, kOptions) : 0;
-  if (Get(options, kWeightsFormat) != 0) Fail(kShuffled);
-  SetActivation(Get(options, kActivation), layer);
-  if (type == kInt8) SetMultipliers(input_scale, layer);
+  if (Count(inputs) < 3 || Word(inputs, 2) == kNoTensor) return;
+  const float product = input_scale * state.scale;
+  ReadTensor(Word(inputs, 2), type == kInt8 ? kInt32 : kFloat32);
+  layer->bias = flatbuffer::Bytes(state.data, 4 * rows);
+  layer->bias_step = 4;
+  if (type != kInt8 || layer->multiplier_step != 0) return;
+  // A bias counts in steps of input times weight. TFLM bears a difference of 0.02 output steps.
+  // Here it is a bit less, so that float32 is enough to see it: the product may be off by 2^-24.
+  const float error = product * 0x1p-23f, difference = product - state.scale;
+  if (!(__builtin_fabsf(difference) + error <= 0.0199f * info.output_scale)) Fail(kScaling);
 }
 
 void Load() {

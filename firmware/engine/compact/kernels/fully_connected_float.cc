@@ -13,8 +13,9 @@ void FullyConnectedFloat(const Layer& layer, const float* input, float* output) 
       sum += FloatFromBits(Load(weight)) * input[column];
     }
     sum += FloatFromBits(Load(bias));
-    sum = sum > layer.float_min ? sum : layer.float_min;
-    output[row] = sum < layer.float_max ? sum : layer.float_max;
+    // As std::max and std::min do it: what is not a number stays so.
+    sum = sum < layer.float_min ? layer.float_min : sum;
+    output[row] = layer.float_max < sum ? layer.float_max : sum;
   }
 }
 
