@@ -642,3 +642,62 @@ def _annotate(model):
     maps = [[schema.TensorMapT(name, i)] for name, i in (("x", 0), ("y", 9))]
     model.signatureDefs = [schema.SignatureDefT(*maps, signatureKey="serving_default")]
     model.subgraphs[0].tensors[0].shapeSignature = [-1, 1]
+
+
+def with_ends(content, source, target):
+    """An int8 model with a QUANTIZE before it and a QUANTIZE or DEQUANTIZE after it.
+
+    source, target: names of the types that it then takes and gives; "INT8" leaves that end alone.
+    It is what the converter makes when it is not told the types of the ends.
+    """
+
+    def edit(model):
+        graph = model.subgraphs[0]
+        if source != "INT8":
+            new = end(model, source, graph.tensors[graph.inputs[0]])
+            graph.operators.insert(0, step(model, "QUANTIZE", new, graph.inputs[0]))
+            graph.inputs = [new]
+        if target != "INT8":
+            new = end(model, target, graph.tensors[graph.outputs[0]])
+            name = "DEQUANTIZE" if target == "FLOAT32" else "QUANTIZE"
+            graph.operators.append(step(model, name, graph.outputs[0], new))
+            graph.outputs = [new]
+
+    def end(model, kind, inner):
+        quantization = None
+        if kind != "FLOAT32":
+            scale, zero_point = inner.quantization.scale, inner.quantization.zeroPoint[0] + 128
+            quantization = schema.QuantizationParametersT(scale=scale, zeroPoint=[zero_point])
+        tensors = model.subgraphs[0].tensors
+        tensors.append(schema.TensorT(inner.shape, getattr(Type, kind), 0, "end", quantization))
+        return len(tensors) - 1
+
+    def step(model, name, before, after):
+        return another_operator(model, name, [before], [after])
+
+    return edited(content, edit)
+
+
+def another_operator(model, name, inputs, outputs):
+    """An operator by the schema's name, or a custom one by any other, for a ModelT's subgraph."""
+    number = getattr(Operator, name, Operator.CUSTOM)
+    custom = None if hasattr(Operator, name) else name
+    model.operatorCodes.append(
+        schema.OperatorCodeT(min(number, 127), customCode=custom, builtinCode=number)
+    )
+    return schema.OperatorT(len(model.operatorCodes) - 1, inputs=inputs, outputs=outputs)
+
+
+def followed_by(content, *names):
+    """The model with operators behind it, each of which takes one tensor and gives its like."""
+
+    def edit(model):
+        graph = model.subgraphs[0]
+        for name in names:
+            last = graph.tensors[graph.outputs[0]]
+            graph.tensors.append(schema.TensorT(last.shape, last.type, 0, name, last.quantization))
+            number = len(graph.tensors) - 1
+            graph.operators.append(another_operator(model, name, graph.outputs, [number]))
+            graph.outputs = [number]
+
+    return edited(content, edit)

@@ -1,16 +1,19 @@
 """model.cc: a TensorFlow Lite model as C++ source, and back. Introduced in notebook 06.
 
 What `xxd -i` and `sed` do in the original notebook, without needing either, with the alignment
-that a flatbuffer wants and with a checksum.
+that a flatbuffer wants and with a checksum. What other tools wrote is read as well.
 """
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from workshop_utils import files, paths
+from workshop_utils.device import tflite
 from workshop_utils.device.tflite import MARK
 from workshop_utils.errors import WorkshopError
+from workshop_utils.terminal import clipped
 
 BYTES_PER_LINE = 12
 _HEADER = """\
@@ -49,35 +52,209 @@ def to_c_source(tflite_model: bytes) -> str:
     return header + "".join(lines) + footer
 
 
-def from_c_source(text: str) -> bytes:
-    """The model's bytes out of the text that `to_c_source` made.
+def from_c_source(text: str, name: str = "model.cc") -> bytes:
+    """The model's bytes out of C or C++ source: an array whose bytes are a TensorFlow Lite model.
 
-    Raises WorkshopError if the text is something else, or was changed since.
+    text: what `to_c_source` made, whose checksum must be right; or another tool's, such as xxd's,
+    with any names, in hexadecimal or decimal. name: of the file, for what is said.
+    Raises WorkshopError, one sentence, if there is no whole model in it, or more than one.
     """
-    array = re.search(r"\bg_model\[\]\s*=\s*\{([^}]*)\}", text)
-    length = re.search(r"\bg_model_len\s*=\s*(\d+)\s*;", text)
-    digest = re.search(r"SHA-256:\s*([0-9a-f]{64})\b", text)
-    if not (array and length and digest):
+    return _read(text, text.encode("utf-8", errors="replace"), name)
+
+
+def from_bytes(content: bytes, name: str = "model.cc") -> bytes:
+    """The same of a file's content: UTF-8, or UTF-16 with its mark, as PowerShell writes it.
+
+    What is no C source is said to be what it looks like.
+    """
+    if len(content) > _MOST_TEXT:
         raise WorkshopError(
-            "This is not a whole model.cc of this course; run notebook 06_microcontroller.ipynb "
-            "to make one."
+            f"{name} is too large for C source here: it has {len(content):,} bytes, and "
+            f"{_MOST_TEXT:,} are the most."
         )
-    cells = [cell.strip() for cell in array[1].rstrip().rstrip(",").split(",")]
-    if not all(re.fullmatch(r"0x[0-9a-f]{2}", cell) for cell in cells):
-        raise _edited("holds something that is not a byte")
-    data = bytes(int(cell, 16) for cell in cells)
-    if len(data) != int(length[1]):
-        raise _edited(f"says {length[1]} bytes but holds {len(data)}")
-    if hashlib.sha256(data).hexdigest() != digest[1]:
-        raise _edited("does not match its SHA-256")
+    return _read(_text(content), content, name)
+
+
+def _read(text: str, content: bytes, name: str) -> bytes:
+    plain = _without_comments(text)
+    is_own = _OWN in text
+    if not (is_own or _BEGIN.search(plain)) or plain.lstrip().startswith("<") or "\0" in text:
+        what = tflite.foreign(content) or "is a TensorFlow Lite model itself, and no C source."
+        raise WorkshopError(f"{name} {what}")
+    arrays = _arrays(plain)
+    if is_own:
+        return _own(text, arrays, name)
+    models = {array: data for array, data in arrays.items() if tflite.foreign(data or b"") is None}
+    if not models:
+        raise WorkshopError(f"{name} {_no_model(arrays)}")
+    if len(models) > 1 and "g_model" not in models:
+        raise WorkshopError(
+            f"{name} holds {len(models)} models, {_listed(models)}; leave one of them in it, or "
+            "call the one that is meant g_model."
+        )
+    array = "g_model" if "g_model" in models else next(iter(models))
+    data = models[array] or b""
+    said = _said_length(plain, array)
+    if said is not None and said != len(data):
+        raise WorkshopError(
+            f"{name} says that {array} has {said:,} bytes, but holds {len(data):,}: it is cut off "
+            "or was changed by hand; make or fetch it again."
+        )
+    try:
+        tflite.parse(data)
+    except WorkshopError as error:
+        raise WorkshopError(
+            f"{name} was made by another tool, and the model in its array {array} is damaged or "
+            "cut off; make or fetch it again."
+        ) from error
     return data
 
 
-def _edited(what: str) -> WorkshopError:
+def lacks_const(content: bytes) -> bool:
+    """Whether the array with a model is declared without const, so that compilers put it into RAM.
+
+    content: of a file that `from_bytes` reads.
+    """
+    plain = _without_comments(_text(content))
+    for found in _ARRAY.finditer(plain):
+        if tflite.foreign(_bytes(found["cells"]) or b"") is None:
+            begin = max(plain.rfind(sign, 0, found.start()) for sign in ";}#")
+            declared = plain[begin + 1 : found.end("name")]
+            return not re.search(r"\b(const|constexpr|PROGMEM)\b", declared)
+    return False
+
+
+# ---- Any C source
+
+_MOST_TEXT = 16 << 20  # bytes, of a model of about 3 million
+_OWN = "workshop_utils.c_source"  # in the head of what `to_c_source` makes
+# A name, the brackets, attributes and macros, the numbers: g_model[] __attribute__((...)) = {1, 2}.
+# Of bounded length, so that no text takes longer than it is long.
+_ARRAY = re.compile(
+    r"\b(?P<name>[A-Za-z_]\w*)\s*"
+    r"(?:\[(?P<size>[^][{};]{0,200})\](?:[^][{}=;]|\[\[[^][]*\]\]){0,200}=?|=)\s*\{\s*\{?(?P<cells>[^{}]*)\}"
+)
+_BEGIN = re.compile(
+    r"\w\s{0,200}\[[^][{};]{0,200}\](?:[^][{};]|\[\[[^][]*\]\]){0,200}\{|\barray\s*<[^{};]{0,400}\{"
+)
+_CELL = re.compile(
+    r"(?:\(\s*[\w\s:]{1,40}\)\s*)?([+-]?)\s*(?:0[xX]([0-9a-fA-F]{1,16})|0[bB]([01]{1,64})|(\d{1,20})|"
+    r"'([^'\\])')[uUlL]{0,3}"
+)
+
+
+def _text(content: bytes) -> str:
+    """Text as editors and shells write it: UTF-8, or UTF-16 with its mark, as PowerShell does."""
+    is_wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    return content.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")
+
+
+def _without_comments(text: str) -> str:
+    """C without comments and without what stands in quotes; a space in place of each."""
+    parts = r"//[^\n]*|/\*.*?(?:\*/|\Z)|\"(?:[^\"\\\n]|\\.)*\""
+    return re.sub(parts, " ", text, flags=re.DOTALL)
+
+
+def _arrays(plain: str) -> dict[str, bytes | None]:
+    """{name of an array: its bytes}, None if it holds something else. plain: without comments."""
+    found = {}
+    for array in _ARRAY.finditer(plain):
+        data = _bytes(array["cells"])
+        size = _number((array["size"] or "").strip())
+        if data is not None and size is not None and len(data) < size <= 2 * len(data):
+            data += bytes(size - len(data))  # what C does
+        found[array["name"]] = data
+    return found
+
+
+def _bytes(cells: str) -> bytes | None:
+    """The bytes that an array's initializer stands for; None if one of them is not a byte."""
+    data = bytearray()
+    for cell in cells.strip().rstrip(",").split(","):
+        try:
+            value: int | None = int(cell, 0)  # fast, for what nearly all are
+        except ValueError:
+            value = _number(cell.strip())
+        if value is None or not -128 <= value <= 255:
+            return None
+        data.append(value & 255)
+    return bytes(data)
+
+
+def _number(cell: str) -> int | None:
+    """The number that C reads; None if it is none."""
+    found = _CELL.fullmatch(cell)
+    if found is None:
+        return None
+    sign, hexadecimal, binary, decimal, letter = found.groups()
+    if letter:
+        value = ord(letter)
+    elif decimal and decimal.startswith("0") and decimal.strip("01234567") == "":
+        value = int(decimal, 8)
+    else:
+        value = int(hexadecimal or binary or decimal, 16 if hexadecimal else 2 if binary else 10)
+    return -value if sign == "-" else value
+
+
+def _said_length(plain: str, array: str) -> int | None:
+    """What a constant such as g_model_len says of an array; None if none does in digits."""
+    stem = re.escape(re.sub(r"(_data|_tflite)$", "", array))
+    found = re.search(
+        rf"(?i)\b{stem}(?:_data|_tflite)?_?(?:len|length|size)\s*(?:=|\{{)\s*([^;}}]*)", plain
+    )
+    return _number(found[1].strip()) if found else None
+
+
+def _no_model(arrays: dict[str, bytes | None]) -> str:
+    """What source without a model is instead: the end of a sentence."""
+    if not arrays:
+        return "is cut off: its array has no end; make or fetch it again."
+    if all(data is None for data in arrays.values()):
+        return (
+            f"has in {_listed(arrays)} something that is not a byte, so it was changed by hand or "
+            "is no model; make or fetch it again."
+        )
+    return (
+        f"has no TensorFlow Lite model in {_listed(arrays)}: its mark 'TFL3' is missing; make or "
+        "fetch it again."
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = [clipped(name, 40) for name in names]
+    return ", ".join(names[:4]) + (" and others" if len(names) > 4 else "")
+
+
+# ---- The course's own
+
+
+def _own(text: str, arrays: dict[str, bytes | None], name: str) -> bytes:
+    """The model out of a file of this course, which must be as it was made."""
+    length = re.search(r"\bg_model_len\s*=\s*(\d{1,12})\s*;", text)
+    digest = re.search(r"SHA-256:\s*([0-9a-f]{64})\b", text)
+    if not ("g_model" in arrays and length and digest):
+        raise WorkshopError(
+            f"{name} is not a whole model.cc of this course; run notebook 06_microcontroller.ipynb "
+            "to make one."
+        )
+    data = arrays["g_model"]
+    if data is None:
+        raise _edited(name, "holds something that is not a byte")
+    if len(data) != int(length[1]):
+        raise _edited(name, f"says {length[1]} bytes but holds {len(data)}")
+    if hashlib.sha256(data).hexdigest() != digest[1]:
+        raise _edited(name, "does not match its SHA-256")
+    return data
+
+
+def _edited(name: str, what: str) -> WorkshopError:
     return WorkshopError(
-        f"model.cc {what}, so it was changed by hand; run notebook 06_microcontroller.ipynb to "
+        f"{name} {what}, so it was changed by hand; run notebook 06_microcontroller.ipynb to "
         "make it anew."
     )
+
+
+# ---- Files
 
 
 def write(tflite_model: bytes, path: Path | str) -> Path:
@@ -86,8 +263,8 @@ def write(tflite_model: bytes, path: Path | str) -> Path:
 
 
 def read(path: Path | str) -> bytes:
-    """The model's bytes out of the model.cc at `path`.
+    """The model's bytes out of the C or C++ source at `path`, as `from_c_source` finds them.
 
-    Raises MissingArtifact if it is not there, WorkshopError if it was changed by hand.
+    Raises MissingArtifact if it is not there, WorkshopError, which names it, if it has no model.
     """
-    return from_c_source(paths.require(path).read_text(encoding="utf-8", errors="replace"))
+    return from_bytes(files.read_bytes(paths.require(path)), paths.display_path(path))

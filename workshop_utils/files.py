@@ -217,3 +217,24 @@ def artifacts_locked(home: Home | None = None) -> AbstractContextManager[None]:
         f"Another run of the course is at work in {home.path}; wait until it has ended, or give "
         "this one a folder of its own with WORKSHOP_HOME.",
     )
+
+
+MOST_BYTES = 64 << 20  # of a model: 16 times the largest flash here, and as C source
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """What is in a file that somebody names, such as a model: up to MOST_BYTES.
+
+    Raises WorkshopError, one sentence with its name, for anything else, such as a folder or a pipe.
+    """
+    name = display_path(path)
+    with os_errors_as(f"Cannot read {name}"):
+        found = Path(path).stat()
+        if stat.S_ISREG(found.st_mode) and found.st_size > MOST_BYTES:
+            raise WorkshopError(
+                f"{name} is too large for a model here: it has {found.st_size:,} bytes, and "
+                f"{MOST_BYTES:,} are the most."
+            )
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise WorkshopError(f"Cannot read {name}: it is no file but a device or a pipe.")
+        return Path(path).read_bytes()

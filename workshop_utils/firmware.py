@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workshop_utils import c_source, files, paths, plain_c
-from workshop_utils.device import boards, compiling, console, images, preflight, processes, tflite
+from workshop_utils.device import (
+    boards,
+    compiling,
+    console,
+    diagnosis,
+    images,
+    preflight,
+    processes,
+    tflite,
+)
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError, require_int
 from workshop_utils.paths import Home
@@ -71,17 +80,19 @@ def build(
     cycles: int | None = None,
     sources: Path | str | None = None,
     home: Home | None = None,
+    program: str | None = None,
 ) -> Image:
     """Compile the firmware and put its images in place. Returns an Image.
 
     board: a name of device.boards; 'host' makes a program for this computer. engine: 'compact',
     'generated' (the model as plain C, in place of an engine that reads it) or 'tflm'. toolchain:
-    'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file; None takes what
-    notebook 06 wrote, or else the model that comes with the project. cycles: turns of the sine; 0
-    runs for ever, None is the board's own choice. sources: folder of another copy of the firmware.
-    Its model/model.cc is compiled as it stands; its images are named after the folder and leave the
-    others alone. home: where to build; None takes WORKSHOP_HOME. Two builds at a time in one folder
-    wait for one another.
+    'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file, or of C source
+    with a model in it; None takes what notebook 06 wrote, or else the model that comes with the
+    project. cycles: turns of the sine; 0 runs for ever, None is the board's own choice. sources:
+    folder of another copy of the firmware. Its model/model.cc is compiled as it stands; its images
+    are named after the folder and leave the others alone. home: where to build; None takes
+    WORKSHOP_HOME. program: 'wave' or 'sweep', the one that is wanted, which must be able to run the
+    model; None asks that of either. Two builds at a time in one folder wait for one another.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     home = home or paths.home()
@@ -109,19 +120,21 @@ def build(
     except OSError as error:
         raise compiling.cannot_build(folder, error) from error
     with files.locked(folder / ".lock", _BUSY.format(folder), _BUSY_TIMEOUT):
-        content = model_bytes(model, home) if sources is None else None
+        source, content = Path(sources or "") / "model" / "model.cc", None
+        if sources is None:
+            source, content = folder / "model.cc", model_bytes(model, home)
+            preflight.check(content, boards.find(board), engine, program)
         if engine == "generated":
-            if content is None:
-                content = c_source.read(Path(sources or "") / "model" / "model.cc")
-            _write_if_new(folder / "network.h", plain_c.header(content, "network"))
+            network = plain_c.header(content or c_source.read(source), "network")
+            _write_if_new(folder / "network.h", network)
             settings["NETWORK"] = folder.as_posix()
-        elif content is None:
-            settings["MODEL_CC"] = (Path(sources or "") / "model" / "model.cc").as_posix()
         else:
-            source = _model_source(model, content, folder, board, engine, home)
+            if content is not None:
+                # Written anew: what another tool wrote has other names, and no alignment.
+                _write_if_new(source, c_source.to_c_source(content))
             settings["MODEL_CC"] = source.as_posix()
-        needs_float32 = engine != "generated" and _may_be_float32(content)
-        settings["ENGINE_FLOAT32"] = "ON" if needs_float32 else "OFF"
+        is_int8 = content is not None and diagnosis.is_int8(tflite.parse(content))
+        settings["ENGINE_FLOAT32"] = "OFF" if is_int8 or engine == "generated" else "ON"
         compiling.compile(
             tools["cmake"], preset, folder, settings, Path(sources or paths.FIRMWARE_DIR)
         )
@@ -234,13 +247,32 @@ def run_program(program: Path | str, timeout: float = 60) -> str:
 def model_bytes(model: Path | str | None = None, home: Home | None = None) -> bytes:
     """The model that a build takes (flatbuffer, bytes).
 
-    model: path of a .tflite file; None, and home, as for `build`. Raises WorkshopError if it cannot
-    be read.
+    model: path of a .tflite file, or of C or C++ source with a model in it; None, and home, as for
+    `build`. Raises WorkshopError, which names the file, if it cannot be read or is something else.
     """
     if model is None:
         return c_source.read(_written_source(home or paths.home()))
     with files.os_errors_as(f"Cannot read the model {model}"):
-        return Path(model).read_bytes()
+        content = files.read_bytes(model)
+    if tflite.foreign(content) is None:
+        return content
+    return c_source.from_bytes(content, paths.display_path(model))
+
+
+def remarks(model: Path | str | None = None, home: Home | None = None) -> list[str]:
+    """What whoever builds with a model should know although it runs: a list of sentences.
+
+    model, home: as for `model_bytes`, which must be able to read it.
+    """
+    found = diagnosis.remarks(tflite.parse(model_bytes(model, home)))
+    source = _written_source(home or paths.home()) if model is None else Path(model)
+    content = files.read_bytes(source)
+    if tflite.foreign(content) and c_source.lacks_const(content):
+        found.append(
+            f"{paths.display_path(source)} declares its array without const, which would put the "
+            "model into RAM; this build adds it, and other projects need it in the file."
+        )
+    return found
 
 
 def _written_source(home: Home) -> Path:
@@ -249,41 +281,10 @@ def _written_source(home: Home) -> Path:
     return written if written.is_file() else paths.FIRMWARE_REFERENCE_MODEL
 
 
-def _model_source(
-    model: Path | str | None, content: bytes, folder: Path, board: str, engine: str, home: Home
-) -> Path:
-    """The path of the model.cc to compile, made from `model` if that is given.
-
-    content: what `model_bytes` says of it.
-
-    The board would say too that it cannot run a model, but only once it has it.
-    """
-    if model is None:
-        source = _written_source(home)
-        text = source.read_text(encoding="utf-8", errors="replace")
-    else:
-        source, text = folder / "model.cc", c_source.to_c_source(content)
-    preflight.check(content, boards.find(board), engine, text)
-    if model is not None:
-        _write_if_new(source, text)
-    return source
-
-
 def _write_if_new(path: Path, text: str) -> None:
     """Write a source file. An unchanged one keeps its date, and so is not compiled again."""
     if not (path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text):
         files.write(path, text)
-
-
-def _may_be_float32(content: bytes | None) -> bool:
-    """Whether the compact engine needs its kernel for float32: unless the model's input is int8.
-
-    content: a .tflite model; None if it is not known. If it is damaged, the engine will say why.
-    """
-    try:
-        return content is None or not preflight.is_int8(tflite.parse(content))
-    except WorkshopError:
-        return True
 
 
 # ---- The build

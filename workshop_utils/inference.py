@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workshop_utils.device import tflite
+from workshop_utils import quiet
+from workshop_utils.device import diagnosis, tflite
 from workshop_utils.device.tflite import dequantize as dequantize
 from workshop_utils.device.tflite import quantize as quantize
 from workshop_utils.errors import TflmUnavailable, WorkshopError
@@ -24,12 +25,16 @@ def predict(tflite_model: bytes, x: ArrayLike, runtime: str = "litert") -> NDArr
 
     tflite_model: flatbuffer, bytes. x: float32, shape (n,). runtime: 'litert' or 'tflm'.
     An int8 model gets its input quantized and its output dequantized. Returns float32, (n,).
-    Raises WorkshopError for a damaged model or x; TflmUnavailable where TFLM has no package.
+    Raises WorkshopError for a damaged model, one whose ends are neither int8 nor float32, or x;
+    TflmUnavailable where TFLM has no package.
     """
     x = np.asarray(x, dtype=np.float32)
     if x.ndim != 1 or x.size == 0:
         raise WorkshopError(f"x must have the shape (n,) with n at least 1, but has {x.shape}.")
     source, target = details(tflite_model)
+    if (source["dtype"], target["dtype"]) not in ((np.int8, np.int8), (np.float32, np.float32)):
+        found = diagnosis.problem(tflite.parse(tflite_model))
+        raise WorkshopError(found or "The model's ends are of two types; convert it again.")
     if source["dtype"] == np.int8:
         outputs = invoke(tflite_model, quantize(x, *source["quantization"]), runtime)
         return dequantize(outputs, *target["quantization"])
@@ -55,9 +60,10 @@ def invoke(tflite_model: bytes, inputs: ArrayLike, runtime: str = "litert") -> N
     source, _ = details(tflite_model)
     inputs = np.asarray(inputs)
     if inputs.dtype != source["dtype"]:
+        is_int8 = source["dtype"] == np.int8
+        cure = ": quantize the values first, or use predict, which does" if is_int8 else ""
         raise WorkshopError(
-            f"The model's input is {np.dtype(source['dtype'])}, but got {inputs.dtype}: quantize "
-            "the values first, or use predict, which does."
+            f"The model's input is {np.dtype(source['dtype'])}, but got {inputs.dtype}{cure}."
         )
     return invoke_rows(tflite_model, inputs.reshape(-1, 1), runtime).reshape(-1)
 
@@ -95,11 +101,7 @@ def details(tflite_model: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     'name', 'dtype', 'shape' and 'quantization', the pair (scale, zero point).
     Raises WorkshopError if the bytes are not a whole TFLite model with one input and one output.
     """
-    try:
-        model = tflite.parse(tflite_model)
-    except WorkshopError as error:
-        raise _not_whole(tflite_model) from error
-    source, target = model.ends
+    source, target = tflite.parse(tflite_model).ends
     return _details(source), _details(target)
 
 
@@ -116,47 +118,45 @@ def _details(tensor: tflite.Tensor) -> dict[str, Any]:
     }
 
 
-def _not_whole(tflite_model: bytes, reason: str = "") -> WorkshopError:
-    return WorkshopError(
-        f"These {len(tflite_model)} bytes are not a whole TensorFlow Lite model{reason}; run "
-        "notebook 05_tensorflow_lite.ipynb again."
-    )
-
-
-def _litert(tflite_model: bytes) -> Any:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    try:
-        return Interpreter(
-            model_content=bytes(tflite_model),
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        )
-    except (ValueError, RuntimeError) as error:
-        raise _not_whole(tflite_model, f" ({str(error).rstrip('.')})") from error
+def _cannot(runtime: str, said: str) -> WorkshopError:
+    """The runtime's own reason, of one line or several, as a sentence."""
+    lines = [line.strip().rstrip(".") for line in said.splitlines()]
+    return WorkshopError(f"{runtime} cannot run this model: {'; '.join(filter(None, lines))}.")
 
 
 def _invoke_litert(tflite_model: bytes, inputs: NDArray[Any]) -> NDArray[Any]:
-    interpreter = _litert(tflite_model)
-    source = interpreter.get_input_details()[0]["index"]
-    interpreter.resize_tensor_input(source, inputs.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(source, inputs)
-    interpreter.invoke()
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    tflite.parse(tflite_model)  # LiteRT trusts what it reads
+    try:
+        interpreter = Interpreter(
+            model_content=tflite_model,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        source = interpreter.get_input_details()[0]["index"]
+        interpreter.resize_tensor_input(source, inputs.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(source, inputs)
+        interpreter.invoke()
+    except (ValueError, RuntimeError) as error:
+        raise _cannot("LiteRT", str(error)) from error
     return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
 
 
 def _invoke_tflm(tflite_model: bytes, inputs: NDArray[Any]) -> NDArray[Any]:
     """One inference per input, as on the chip: TFLM has no batches."""
     runtime = _tflm_runtime()
-    try:
-        interpreter = runtime.Interpreter.from_bytes(tflite_model)
-    except (ValueError, RuntimeError, struct.error) as error:
-        raise WorkshopError(f"TFLM cannot run this model: {error}") from error
+    said: list[str] = []  # TFLM prints its reasons
     outputs = []
-    for row in inputs:
-        interpreter.set_input(row[None], 0)
-        interpreter.invoke()
-        outputs.append(interpreter.get_output(0)[0])
+    try:
+        with quiet.held() as said:
+            interpreter = runtime.Interpreter.from_bytes(tflite_model)
+            for row in inputs:
+                interpreter.set_input(row[None], 0)
+                interpreter.invoke()
+                outputs.append(interpreter.get_output(0)[0])
+    except (ValueError, RuntimeError, struct.error) as error:
+        raise _cannot("TFLM", "\n".join(said).strip() or str(error)) from error
     return np.array(outputs)
 
 

@@ -23,14 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workshop_utils import files, inference, paths
-from workshop_utils.device import compiling, processes, tflite
+from workshop_utils.device import compiling, diagnosis, processes, tflite
 from workshop_utils.errors import WorkshopError
 
 if TYPE_CHECKING:
     import jinja2
 
-_OPERATOR = "FULLY_CONNECTED"
-_ACTIVATIONS = ("NONE", "RELU", "RELU6")
 _WIDTH = 100  # characters of a line
 # A folder with such a file in it would hide the one that is meant.
 _HEADERS = (
@@ -82,133 +80,45 @@ class Layer:
 def layers(content: bytes) -> list[Layer]:
     """The layers of an int8 model, from the first to the last.
 
-    content: flatbuffer, a chain of FULLY_CONNECTED with NONE, RELU or RELU6. Raises WorkshopError,
-    one sentence, for any other model.
+    content: flatbuffer. Raises WorkshopError, one sentence, for a model that is not of int8 layers
+    in a row.
     """
-    model = tflite.parse(content)
-    if (model.version, model.subgraphs) != (tflite.SCHEMA_VERSION, 1):
-        raise WorkshopError(
-            f"The model has {model.subgraphs} subgraphs in version {model.version} of the schema; "
-            f"plain C is made of models with one, in version {tflite.SCHEMA_VERSION}."
-        )
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise WorkshopError(
-            f"The model has {len(model.inputs)} input and {len(model.outputs)} output tensors; "
-            "plain C is made of models with one of each."
-        )
-    found, current, codes = [], model.inputs[0], (-128, 127)
-    for number, operator in enumerate(model.operators, 1):
-        _check_operator(number, operator)
-        if operator.inputs[0] != current:
-            raise WorkshopError(
-                f"Operator {number} of the model does not follow on the one before."
-            )
-        layer = _layer(number, model, operator, codes)
+    model = diagnosis.check(content, "generated")
+    found, codes = [], (-128, 127)
+    for operator in model.operators:
+        layer = _layer(model, operator, codes)
         found.append(layer)
-        current, codes = operator.outputs[0], (layer.low, layer.high)
-    if not found or current != model.outputs[0]:
-        raise WorkshopError("The model's last operator does not make its output.")
+        codes = layer.low, layer.high
     return found
 
 
-def _check_operator(number: int, operator: tflite.Operator) -> None:
-    if operator.name != _OPERATOR:
-        raise WorkshopError(
-            f"Operator {number} of the model is {operator.name}; plain C is made of "
-            f"{_OPERATOR} alone."
-        )
-    if operator.activation not in _ACTIVATIONS:
-        raise WorkshopError(
-            f"Layer {number}'s activation is {operator.activation}; plain C has "
-            f"{', '.join(_ACTIVATIONS)}."
-        )
-    if (
-        len(operator.inputs) not in (2, 3)
-        or len(operator.outputs) != 1
-        or -1 in operator.inputs[:2]
-    ):
-        raise WorkshopError(f"Layer {number} of the model has no input, weights and output.")
-
-
-def _layer(
-    number: int, model: tflite.Model, operator: tflite.Operator, codes: tuple[int, int]
-) -> Layer:
+def _layer(model: tflite.Model, operator: tflite.Operator, codes: tuple[int, int]) -> Layer:
+    """codes: the least and the greatest that the layer gets."""
     source, weights = (model.tensors[index] for index in operator.inputs[:2])
     target = model.tensors[operator.outputs[0]]
-    for part, tensor in (("input", source), ("weights", weights), ("output", target)):
-        if tensor.type != "INT8":
-            raise WorkshopError(
-                f"Layer {number}'s {part} {'are' if part == 'weights' else 'is'} {tensor.type} and "
-                "should be INT8; plain C is made of int8 models."
-            )
-    if len(weights.shape) != 2 or weights.is_sparse or operator.options.get("weightsFormat"):
-        raise WorkshopError(f"Layer {number}'s weights are no plain matrix.")
-    rows, columns = weights.shape
-    if (source.size, target.size) != (columns, rows):
-        raise WorkshopError(
-            f"Layer {number} takes {source.size:,} values and gives {target.size:,}, which does "
-            f"not fit weights of the shape ({rows}, {columns})."
-        )
     matrix = weights.values().astype(np.int64)
-    bias = _bias(number, model, operator, rows)
-    (input_scale,), (input_zero_point,) = _quantization(number, "input", source, 1)
-    (output_scale,), (zero_point,) = _quantization(number, "output", target, 1)
-    scales, zero_points = _quantization(number, "weights", weights, rows)
-    if len(scales) > 1 and weights.quantized_dimension:
-        raise WorkshopError(f"Layer {number}'s weights have a scale per input, not per neuron.")
-    if any(zero_points):
-        raise WorkshopError(f"Layer {number}'s weights have a zero point other than 0.")
+    bias = np.zeros(len(matrix), np.int64)
+    if operator.inputs[2:] not in ((), (-1,)):
+        bias = model.tensors[operator.inputs[2]].values().astype(np.int64).reshape(-1)
+    (input_scale, input_zero_point), (output_scale, zero_point) = (
+        (end.scales[0], end.zero_points[0]) for end in (source, target)
+    )
     low, high = _limits(operator.activation, output_scale, zero_point)
     folded = (bias - input_zero_point * matrix.sum(axis=1) + 2**31) % 2**32 - 2**31
     products = np.maximum(np.abs(matrix * codes[0]), np.abs(matrix * codes[1])).sum(axis=1)
     return Layer(
         matrix,
         folded,
-        [quantize_multiplier(input_scale * scale / output_scale) for scale in scales],
+        [
+            tflite.quantize_multiplier(input_scale * scale / output_scale)
+            for scale in weights.scales
+        ],
         zero_point,
         low,
         high,
         int(products.max()),
         int((products + np.abs(folded)).max()),
     )
-
-
-def _bias(
-    number: int, model: tflite.Model, operator: tflite.Operator, rows: int
-) -> NDArray[np.int64]:
-    if len(operator.inputs) < 3 or operator.inputs[2] == -1:
-        return np.zeros(rows, np.int64)
-    tensor = model.tensors[operator.inputs[2]]
-    if tensor.type != "INT32" or tensor.size != rows:
-        raise WorkshopError(f"Layer {number}'s bias is no INT32 per neuron.")
-    return tensor.values().astype(np.int64).reshape(rows)
-
-
-def _quantization(
-    number: int, part: str, tensor: tflite.Tensor, rows: int
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    scales, zero_points = tensor.scales, tensor.zero_points
-    if len(scales) not in (1, rows) or len(zero_points) not in (1, rows):
-        raise WorkshopError(f"Layer {number}'s {part} must have one scale, or one per neuron.")
-    if not all(math.isfinite(scale) and scale > 0 for scale in scales):
-        raise WorkshopError(f"Layer {number}'s {part} has a scale that is no positive number.")
-    if not all(-128 <= zero_point <= 127 for zero_point in zero_points):
-        raise WorkshopError(f"Layer {number}'s {part} has a zero point outside of int8.")
-    return scales, zero_points
-
-
-def quantize_multiplier(real: float) -> tuple[int, int]:
-    """A positive number as (value, shift): about value / 2^31 * 2^shift, value in [2^30, 2^31).
-
-    (0, 0) for what is below 2^-32. Raises WorkshopError for what is too large for TFLM.
-    """
-    fraction, shift = math.frexp(real)
-    value = math.floor(fraction * 2**31 + 0.5)
-    if value == 2**31:
-        value, shift = 2**30, shift + 1
-    if shift > 30:
-        raise WorkshopError("A layer's scales are too far apart: its multiplier is above 2^30.")
-    return (value, shift) if shift >= -31 else (0, 0)
 
 
 def _limits(activation: str, scale: float, zero_point: int) -> tuple[int, int]:

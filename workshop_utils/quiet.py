@@ -20,30 +20,41 @@ def tensorflow() -> None:
 
 
 @contextmanager
-def output() -> Iterator[None]:
+def held() -> Iterator[list[str]]:
     """Hold back what a library prints, from Python and from C++ code alike.
 
     C++ code writes to the process's file descriptors, past Python's `sys.stdout`; a notebook's
     `sys.stdout` in turn is no file descriptor; loggers keep the stream that they found first. So
-    all three are held. If the block raises, what was held back is printed to stderr.
+    all three are held. When the block is over, the list that it got has what was held back.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
-    printed, failed, threshold = io.StringIO(), True, logging.root.manager.disable
+    texts: list[str] = []
+    printed, threshold = io.StringIO(), logging.root.manager.disable
     logging.disable(logging.WARNING)
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as file:
         try:
-            os.dup2(held.fileno(), 1)
-            os.dup2(held.fileno(), 2)
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
             with redirect_stdout(printed):
-                yield
-            failed = False
+                yield texts
         finally:
             logging.disable(threshold)
             for descriptor, copy in zip((1, 2), saved, strict=True):
                 os.dup2(copy, descriptor)
                 os.close(copy)
-            if failed:
-                held.seek(0)
-                print(printed.getvalue(), held.read().decode(errors="replace"), file=sys.stderr)
+            file.seek(0)
+            texts += [printed.getvalue(), file.read().decode(errors="replace")]
+
+
+@contextmanager
+def output() -> Iterator[None]:
+    """The same, and if the block raises, what was held back is printed to stderr."""
+    texts: list[str] = []
+    try:
+        with held() as texts:
+            yield
+    except BaseException:
+        print(*texts, file=sys.stderr)
+        raise

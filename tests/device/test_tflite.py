@@ -1,6 +1,9 @@
 """A model's flatbuffer, parsed: what it says, compared with the schema's own Python code."""
 
+import base64
+import gzip
 import random
+import re
 import struct
 import time
 
@@ -17,6 +20,9 @@ from workshop_utils.errors import WorkshopError
 schema = upstream.tflite_schema()
 REFERENCE = c_source.read(paths.FIRMWARE_REFERENCE_MODEL)
 DAMAGED = "The model is damaged or cut off; run notebook 05_tensorflow_lite.ipynb again."
+NO_MODEL = re.compile(
+    r"The model is (empty|text|no TensorFlow Lite model|a TensorFlow Lite model of)"
+)
 
 
 def model(widths=(1, 4, 1), **choices):
@@ -271,6 +277,27 @@ def test_values_that_int8_cannot_say():
         tflite.quantize([1.0, np.nan], 0.1, 0)
 
 
+@pytest.mark.parametrize(
+    "real, pair",
+    [
+        (1.0, (2**30, 1)),
+        (0.5, (2**30, 0)),
+        (0.75, (3 * 2**29, 0)),
+        (1 - 2.0**-40, (2**30, 1)),
+        (2.0**-32, (2**30, -31)),
+        (2.0**-33, (0, 0)),
+        (2.0**29, (2**30, 30)),
+    ],
+)
+def test_quantize_multiplier(real, pair):
+    assert tflite.quantize_multiplier(real) == pair
+
+
+def test_a_multiplier_that_is_too_large():
+    with pytest.raises(WorkshopError, match="too far apart"):
+        tflite.quantize_multiplier(2.0**30)
+
+
 # ---- Another one of it
 
 
@@ -290,7 +317,7 @@ def test_an_edit_changes_what_it_says_and_nothing_else():
             other.data,
         )
         assert other.offset is None or other.offset % 16 == 0
-    with pytest.raises(WorkshopError, match=r"^The model is damaged"):
+    with pytest.raises(WorkshopError, match=r"^The model is text and holds no Tens"):
         tflite.edited(b"nonsense" * 9, edit)
 
 
@@ -326,12 +353,39 @@ def test_what_only_an_engine_asks_for_is_no_damage():
     assert edited(model(), "subgraphs.0.tensors.0.shape", [1] * 64).tensors[0].size == 1
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"TFL3", b"\x1c\0\0\0TFL2" * 9, b"nonsense" * 9, bytes(999)]
-)
-def test_bytes_that_are_no_model(content):
+KERAS = (paths.REFERENCE_DIR / "model.keras").read_bytes()
+OTHER_FILES = {
+    "is empty; fetch or make it again": b"",
+    "is a Git LFS pointer, not the model itself; run git lfs pull": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 2736\n"
+    ),
+    "is a web page (HTML), not a TensorFlow Lite model; download": b"\n<!DOCTYPE html><html>",
+    "is a TensorFlow Lite model as base64 text; decode it first": base64.encodebytes(REFERENCE),
+    "is a hex dump of a TensorFlow Lite model; turn it back": b"00000000: 1c00 0000 5446 4c33",
+    "is a Keras file (.keras), not a TFLite model; convert it as notebook 5 does": KERAS,
+    "is a ZIP archive; unpack it first": b"PK\x03\x04" + bytes(99),
+    "is an HDF5 file, such as Keras wrote (.h5); convert it": b"\x89HDF\r\n\x1a\n" + bytes(99),
+    "is compressed with gzip; unpack it first": gzip.compress(REFERENCE),
+    "is a program (ELF); name the model instead": b"\x7fELF" + bytes(99),
+    "is a TensorFlow Lite model of another version than 3": b"\x1c\0\0\0TFL2" * 9,
+    "is text and holds no TensorFlow Lite model": b"nonsense" * 9,
+    "is no TensorFlow Lite model: its mark 'TFL3' is missing": bytes(999),
+}
+
+
+@pytest.mark.parametrize("looks", OTHER_FILES)
+def test_bytes_that_are_no_model_are_said_to_be_what_they_look_like(looks):
+    content = OTHER_FILES[looks]
     with pytest.raises(WorkshopError) as caught:
         tflite.parse(content)
+    assert str(caught.value).startswith(f"The model {looks}") and str(caught.value).endswith(".")
+    assert str(caught.value) == f"The model {tflite.foreign(content)}"
+
+
+def test_bytes_with_the_mark_alone_are_damaged():
+    assert tflite.foreign(REFERENCE) is None
+    with pytest.raises(WorkshopError) as caught:
+        tflite.parse(b"\x1c\0\0\0TFL3" * 9)
     assert str(caught.value) == DAMAGED
 
 
@@ -341,7 +395,7 @@ def is_model_or_sentence(content):
     try:
         parsed = tflite.parse(content)
     except WorkshopError as error:
-        assert str(error) == DAMAGED
+        assert str(error) == DAMAGED or NO_MODEL.match(str(error))
         parsed = None
     assert time.monotonic() - began < 5
     if parsed:

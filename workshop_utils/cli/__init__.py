@@ -25,6 +25,6 @@ def main() -> None:
 for command in (
     *(course.run, course.rebuild_report, course.compare, course.catch_up, course.reset),
     *(room.doctor, room.roll_up),
-    *(firmware.firmware, export.export, sweep.sweep_of_runs),
+    *(firmware.firmware, export.model, export.export, sweep.sweep_of_runs),
 ):
     main.add_command(command)

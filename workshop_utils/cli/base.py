@@ -45,6 +45,7 @@ def together(*options: Callable[..., Any]) -> Callable[..., Any]:
 model_option = click.option(
     "--model",
     type=click.Path(path_type=Path),
-    metavar="FILE.tflite",
-    help="The model (default: the one that notebook 06 wrote, else the project's own).",
+    metavar="FILE",
+    help="The model, a .tflite file or C source of one (default: what notebook 06 wrote, else the "
+    "project's own).",
 )

@@ -1,10 +1,30 @@
-"""Commands that carry a model elsewhere: export c and export arduino."""
+"""Commands for a model alone: what it is, and how it gets elsewhere."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from workshop_utils.cli.base import Group, echo, model_option, together
+
+
+@click.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def model(file: Path, as_json: bool) -> None:
+    """Show what a model is, and what can run it.
+
+    FILE is a .tflite file, or C source of one. It fails if no engine here can run the model.
+    """
+    import json
+
+    from workshop_utils import describe, firmware
+
+    found = describe.model(firmware.model_bytes(file))
+    echo(json.dumps(found, indent=1) if as_json else describe.text(found))
+    if found["problem"]:
+        echo(f"Error: {found['problem']}", err=True)
+        sys.exit(1)
 
 
 @click.group(cls=Group, short_help="Carry a model to any chip.")

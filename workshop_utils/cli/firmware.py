@@ -1,5 +1,6 @@
 """Commands for the firmware: build, run, sweep, flash, monitor."""
 
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -87,14 +88,17 @@ _choices_of_a_wave = together(
 
 
 def _built(**choices: Any) -> "Image":
-    """`firmware.build`, which Ctrl-C ends with a sentence."""
+    """`firmware.build`, which Ctrl-C ends with a sentence, and what is to be known of its model."""
     from workshop_utils import firmware
 
     try:
-        return firmware.build(**choices)
+        image = firmware.build(**choices)
     except KeyboardInterrupt:
         echo("Stopped; an image built before stays as it was.", err=True)
         sys.exit(130)
+    for remark in firmware.remarks(choices["model"]):
+        echo(f"Note: {remark}", err=True)
+    return image
 
 
 @firmware.command()
@@ -136,7 +140,7 @@ def run_firmware(**choices: Any) -> None:
     from workshop_utils.device import console
 
     choices["cycles"] = choices["cycles"] or 2
-    image = _built(**choices)
+    image = _built(program="wave", **choices)
     if image.board == "host":
         result, text = None, firmware.run_program(image.wave)
         console.check_console(text)
@@ -144,8 +148,11 @@ def run_firmware(**choices: Any) -> None:
         result = emulator.run(image.wave, board=image.board)
         text = result.console
     columns, rows = console.table(text)
-    echo(console.draw([row[columns.index("y")] for row in rows]))
+    x, y = ([row[columns.index(name)] for row in rows] for name in ("x", "y"))
+    echo(console.draw(y))
     echo(f"{len(rows)} inferences, engine {image.engine}")
+    error = sum((made - math.sin(given)) ** 2 for given, made in zip(x, y, strict=True)) / len(rows)
+    echo(f"mean squared error to the sine {error:.2g}")
     if result and result.instructions:
         counts = result.instructions
         echo(
@@ -170,7 +177,7 @@ def sweep(target: Path, **choices: Any) -> None:
     from workshop_utils import emulator, files, firmware
     from workshop_utils.device import console
 
-    image = _built(**choices)
+    image = _built(program="sweep", **choices)
     if image.board == "host":
         text = firmware.run_program(image.sweep)
         console.check_console(text)
@@ -206,7 +213,7 @@ def flash(board: str, drive: Path | None, program: str, **choices: Any) -> None:
     plugged = boards.find_real(board)
     # Before it takes time to compile.
     drive = flashing.confirm(drive, plugged) if drive else flashing.find(plugged)
-    image = _built(board=plugged.name, **choices)
+    image = _built(board=plugged.name, program=program, **choices)
     echo(flashing.flash(image.file(program), plugged, drive))
 
 

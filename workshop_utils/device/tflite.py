@@ -2,13 +2,15 @@
 
 `parse` checks each offset before it follows it, because the bytes may come from anywhere: any bytes
 become a Model or one sentence. `edited` makes another flatbuffer of one. Nothing here knows what an
-engine can run; `preflight` does.
+engine can run; `diagnosis` does.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
 import math
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -112,7 +114,8 @@ class Operator:
     name: the schema's, such as FULLY_CONNECTED; of a custom operator its own; a number in digits
     for one that the schema does not know. inputs, outputs: numbers of tensors; -1 for an optional
     input that is left out. activation: the one fused into it, by name, NONE if there is none.
-    options: all of them by the schema's names.
+    options: all of them by the schema's names. has_custom_options: whether it has options of the
+    kind that custom operators take.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Operator:
     outputs: tuple[int, ...]
     activation: str = "NONE"
     options: Mapping[str, Any] = field(default_factory=dict)
+    has_custom_options: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,16 +196,92 @@ def _check_scale(scale: float) -> None:
         raise WorkshopError(f"A quantization scale must be a positive number, but is {scale}.")
 
 
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """A positive number as (value, shift): about value / 2^31 * 2^shift, value in [2^30, 2^31).
+
+    (0, 0) for what is below 2^-32. Raises WorkshopError for what is too large for TFLM.
+    Source: tensorflow/lite/kernels/internal/quantization_util.cc of the tflite-micro repository.
+    """
+    fraction, shift = math.frexp(real)
+    value = math.floor(fraction * 2**31 + 0.5)
+    if value == 2**31:
+        value, shift = 2**30, shift + 1
+    if shift > 30:
+        raise WorkshopError("A layer's scales are too far apart: its multiplier is above 2^30.")
+    return (value, shift) if shift >= -31 else (0, 0)
+
+
+# ---- What is no model
+
+# How other files begin: (bytes, what that is, what to do).
+_BEGINNINGS = (
+    (
+        b"version https://git-lfs",
+        "a Git LFS pointer, not the model itself",
+        "run git lfs pull in its repository to fetch the model",
+    ),
+    (b"\x89HDF", "an HDF5 file, such as Keras wrote (.h5)", "convert it as notebook 5 does"),
+    (b"\x1f\x8b", "compressed with gzip", "unpack it first"),
+    (b"\x7fELF", "a program (ELF)", "name the model instead"),
+    (b"%PDF", "a PDF document", "name the model instead"),
+    (b"\x93NUMPY", "a NumPy array", "name the model instead"),
+)
+_ANEW = "run notebook 05_tensorflow_lite.ipynb to make one"
+
+
+def foreign(content: bytes) -> str | None:
+    """What bytes without a model's mark look like and what to do, such as "is empty; ...".
+
+    The end of a sentence whose subject is the file. None if they have the mark.
+    """
+    if content[4:8] == MARK:
+        return None
+    head = content[:2048].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not content:
+        return f"is empty; fetch or make it again, or {_ANEW}."
+    for begin, kind, cure in _BEGINNINGS:
+        if head.startswith(begin):
+            return f"is {kind}; {cure}."
+    if head.startswith(b"PK\x03\x04"):
+        if re.search(rb"config\.json|model\.weights\.h5|metadata\.json", content):
+            return "is a Keras file (.keras), not a TFLite model; convert it as notebook 5 does."
+        return "is a ZIP archive; unpack it first."
+    if re.match(rb"(?i)<(!doctype|html|head|\?xml)", head):
+        return (
+            "is a web page (HTML), not a TensorFlow Lite model; download the file itself, on "
+            "GitHub with the button Raw."
+        )
+    if _says_mark(head):
+        return "is a TensorFlow Lite model as base64 text; decode it first (base64 -d)."
+    if re.match(rb"(0*:? ?)?1c ?00 ?00 ?00 ?54 ?46 ?4c ?33", head.lower()):
+        return "is a hex dump of a TensorFlow Lite model; turn it back first (xxd -r)."
+    if content[4:7] == MARK[:3]:
+        return f"is a TensorFlow Lite model of another version than 3; {_ANEW}."
+    if b"\0" not in content[:2048]:
+        return f"is text and holds no TensorFlow Lite model; {_ANEW}."
+    return f"is no TensorFlow Lite model: its mark {MARK.decode()!r} is missing; {_ANEW}."
+
+
+def _says_mark(text: bytes) -> bool:
+    """Whether text is base64 of bytes with a model's mark."""
+    letters = re.match(rb"[A-Za-z0-9+/]{12}", b"".join(text[:64].split()))
+    return letters is not None and base64.b64decode(letters[0])[4:8] == MARK
+
+
 # ---- Reading
 
 
 def parse(content: bytes) -> Model:
     """The Model in a flatbuffer. Whoever asks again for the same bytes gets the same Model.
 
-    Raises WorkshopError, one sentence, if the bytes are no model or contradict themselves: an
-    offset that leads out of them, an operator without its tensors, no subgraph.
+    Raises WorkshopError, one sentence, if the bytes are no model (it says what they look like) or
+    contradict themselves: an offset that leads out of them, an operator without its tensors, no
+    subgraph.
     """
-    return _parse(bytes(content))
+    content = bytes(content)
+    if other := foreign(content):
+        raise WorkshopError(f"The model {other}")
+    return _parse(content)
 
 
 def edited(content: bytes, edit: Callable[[Any], None]) -> bytes:
@@ -239,13 +319,11 @@ _OLD_CODE, _CUSTOM_CODE, _CODE_VERSION, _CODE = range(4)  # OperatorCode
 _TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = range(4)  # SubGraph
 _SHAPE, _TYPE, _BUFFER, _NAME, _QUANTIZATION, _, _SPARSITY = range(7)  # Tensor
 _SCALE, _ZERO_POINT, _DIMENSION = 2, 3, 6  # QuantizationParameters
-_CODE_INDEX, _OP_INPUTS, _OP_OUTPUTS, _OPTIONS_TYPE, _OPTIONS = range(5)  # Operator
+_CODE_INDEX, _OP_INPUTS, _OP_OUTPUTS, _OPTIONS_TYPE, _OPTIONS, _CUSTOM = range(6)  # Operator
 _DATA = 0  # Buffer
 
 
 def _model(content: bytes) -> Model:
-    if content[4:8] != MARK:
-        raise _Damaged
     root = _Table(_Reader(content), 0)
     graph = next(root.tables(_SUBGRAPHS), None)
     if graph is None:
@@ -303,7 +381,7 @@ def _tensor(index: int, table: _Table, buffers: list[tuple[int, memoryview] | No
 def _code(table: _Table) -> tuple[str, int, bool]:
     """An operator code: its name, its version and whether it is a custom one."""
     # Converters before 2021 know the first field alone, which ends at 127.
-    name = _name_of("BuiltinOperator", max(table.number(_OLD_CODE, "b"), table.number(_CODE, "i")))
+    name = _name_of("BuiltinOperator", max(table.number(_OLD_CODE, "B"), table.number(_CODE, "i")))
     is_custom = name == "CUSTOM"
     if is_custom:
         name = table.text(_CUSTOM_CODE) or name
@@ -321,6 +399,7 @@ def _operator(table: _Table, codes: list[tuple[str, int, bool]]) -> Operator:
         outputs=table.numbers(_OP_OUTPUTS, "i"),
         activation=options.get("fusedActivationFunction", "NONE"),
         options=options,
+        has_custom_options=table.bytes(_CUSTOM) is not None,
     )
 
 
