@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workshop_utils import files, paths
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, with_command
 from workshop_utils.running import notebooks as course_notebooks
 from workshop_utils.running import records
 from workshop_utils.terminal import clipped, printable
@@ -56,8 +56,11 @@ def read(folder: Path | str) -> tuple[list[Attendee], list[str]]:
         by_name.setdefault(inside[0] if len(inside) > 1 else path.stem, []).append(path)
     if not by_name:
         raise WorkshopError(
-            f"There are no .json files in {paths.display_path(folder)}: collect there what "
-            "workshop doctor --json prints."
+            with_command(
+                f"There are no .json files in {paths.display_path(folder)}: collect there what "
+                "this prints for each attendee:",
+                ".venv/bin/workshop doctor --json",
+            )
         )
     attendees, skipped = [], []
     for name, of_one in sorted(by_name.items()):
@@ -90,7 +93,7 @@ def _attendee(name: str, found: list[dict[str, Any]]) -> Attendee:
     names = [path.stem for path in course_notebooks.notebooks().values()]
     person = Attendee(name, {name: reached.get(name, OPEN) for name in names})
     if FAILED in person.states.values():
-        person.help.append(latest.get("failure") or "a notebook failed")
+        person.help.append(" ".join((latest.get("failure") or "a notebook failed").split()))
     for doctor in doctors:
         _add_doctor(person, doctor)
     return person
