@@ -323,7 +323,7 @@ def test_count_instructions():
 def test_a_missing_unicorn_is_one_sentence(program, monkeypatch):
     image = program("ends")
     monkeypatch.setitem(sys.modules, "unicorn", None)
-    with pytest.raises(WorkshopError, match=r"unicorn, which is missing; run \./install\.sh"):
+    with pytest.raises(WorkshopError, match=r"unicorn, which is missing; in a terminal:\n"):
         emulator.run(image)
 
 

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from workshop_utils.errors import MissingArtifact, TflmUnavailable, WorkshopError, require_int
+from workshop_utils.errors import (
+    MissingArtifact,
+    TflmUnavailable,
+    WorkshopError,
+    missing_package,
+    require_int,
+    with_command,
+)
 
 
 @pytest.mark.parametrize("value", [2, 5, np.int64(2), np.uint8(5)])
@@ -33,6 +40,13 @@ def test_a_notebook_shows_the_sentence_alone(kind):
     assert str(error) == "It is so."
     (line,) = error._render_traceback_()
     assert line.endswith(" It is so.") and "Please note" in line
+
+
+def test_a_command_stands_on_a_line_of_its_own():
+    error = missing_package("Reading an image", "pyelftools")
+    assert isinstance(error, WorkshopError)
+    assert str(error).splitlines()[1:] == ["", "    ./install.sh"]
+    assert with_command("Do this:", "workshop doctor") == "Do this:\n\n    workshop doctor"
 
 
 def test_each_is_also_what_python_code_expects():

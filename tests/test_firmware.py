@@ -242,7 +242,9 @@ def test_choices_that_cannot_be(home, choice, sentence):
 @pytest.mark.parametrize("package", ["cmake", "ninja", "ziglang"])
 def test_a_missing_package_is_one_sentence(home, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(WorkshopError, match=rf"package {package}, which is missing; run \./inst"):
+    with pytest.raises(
+        WorkshopError, match=rf"package {package}, which is missing; in a terminal:\n"
+    ):
         firmware.build()
 
 

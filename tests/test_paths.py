@@ -66,7 +66,7 @@ def test_missing_artifact_names_notebook_and_command(monkeypatch, home):
         paths.require(home.model_tf)
     assert str(caught.value).startswith("models/model.keras is missing: ")
     assert "04_larger_model.ipynb" in str(caught.value)
-    assert str(caught.value).endswith(": .venv/bin/workshop catch-up 05")
+    assert str(caught.value).endswith(":\n\n    .venv/bin/workshop catch-up 05")
     assert isinstance(caught.value, FileNotFoundError)
 
 
@@ -90,7 +90,7 @@ def test_the_command_names_a_home_that_is_not_the_default_one(home):
     other = Home(home.path / "an other")
     with pytest.raises(MissingArtifact) as caught:
         other.require(other.model_tf)
-    command = f"terminal: WORKSHOP_HOME='{other.path}' .venv/bin/workshop catch-up 05"
+    command = f"terminal:\n\n    WORKSHOP_HOME='{other.path}' .venv/bin/workshop catch-up 05"
     assert str(caught.value).endswith(command)
 
 
@@ -132,6 +132,6 @@ def test_a_package_without_the_course_says_where_the_course_is(alone, words):
         capture_output=True,
         text=True,
     )
-    assert result.returncode == 1 and result.stderr.count("\n") == 1, result.stderr
+    assert result.returncode == 1 and len(result.stderr.splitlines()) == 3, result.stderr
     assert "notebooks and firmware are not beside its package" in result.stderr
-    assert "./install.sh" in result.stderr
+    assert result.stderr.endswith("\n\n    ./install.sh\n")

@@ -81,10 +81,56 @@ def test_the_time_left_does_not_count_the_warm_up(monkeypatch):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s left"), (59.4, "59 s left"), (59.6, "1 min 00 s left"), (196, "3 min 16 s left")],
+    [
+        (0, "0 s left"),
+        (59.4, "59 s left"),
+        (59.6, "1 min 00 s left"),
+        (196, "3 min 16 s left"),
+        (599, "9 min 59 s left"),
+        (754, "12 min left"),
+    ],
 )
 def test_time_left(seconds, text):
     assert progress.time_left(seconds) == text
+
+
+@pytest.mark.parametrize("values", [(0.0106, 0.0095), (123456.7, 99999.96), (float("nan"), 12.3)])
+@pytest.mark.parametrize("total", [4, 500, 9999, 100_000])
+@pytest.mark.parametrize("pace", [0.001, 0.01, 3])
+def test_the_line_has_70_characters_at_most_and_all_figures(monkeypatch, values, total, pace):
+    handle, now = Handle(), [0.0]
+    monkeypatch.setattr(progress, "_display_handle", lambda: handle)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    figures = dict(zip(("loss", "val_loss"), values, strict=True))
+    with progress.Progress(total, "epochs") as bar:
+        for steps in (1, total - 2, 1):
+            now[0] += steps * pace
+            bar.advance(steps, **figures)
+    for line in handle.shown:
+        assert len(line) <= 70, line
+    for line in handle.shown[1:]:
+        assert f" of {total} epochs, loss {progress.figure(values[0])}, val_loss" in line
+        assert progress.figure(values[1]) in line
+    assert handle.shown[2].endswith(" left") and " left" not in handle.shown[-1]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.01064, "0.0106"), (9.99994, "9.9999"), (12.3456, "12.346"), (99999.4, "99999"),
+     (123456.0, "1e+05"), (float("nan"), "nan"), (float("inf"), "inf"), (-0.5, "-0.5000")],
+)  # fmt: skip
+def test_a_figure(value, text):
+    assert progress.figure(value) == text
+
+
+def test_a_word_stands_in_place_of_the_figures_until_the_next_step(monkeypatch):
+    handle = Handle()
+    monkeypatch.setattr(progress, "_display_handle", lambda: handle)
+    with progress.Progress(500, "epochs") as bar:
+        bar.say("TensorFlow compiles")
+        assert handle.shown[-1].endswith("| 0 of 500 epochs, TensorFlow compiles")
+        bar.advance(20, loss=0.5)
+    assert handle.shown[-1].endswith("| 20 of 500 epochs, loss 0.5000")
 
 
 def test_the_pace_leaves_slow_first_steps_out_as_soon_as_it_can(monkeypatch):

@@ -1,8 +1,10 @@
 import random
+import signal
 import threading
 
 import numpy as np
 import pytest
+import why_not
 
 from workshop_utils import data, training
 from workshop_utils.errors import MissingArtifact, WorkshopError
@@ -249,20 +251,72 @@ def test_the_limits_of_a_parameter_are_the_last_values_that_work(values, largest
             check(beyond)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "batch_size", "samples", "words"),
-    [
-        (499, 600, 600, "Number of updates of the weights: 499. That is too few"),
-        (500, 600, 600, "The number of updates was enough"),
-        (50, 64, 600, "The number of updates was enough"),  # the last batch of an epoch counts
-        (49, 64, 600, "Number of updates of the weights: 490"),
-        (1, 1, 599, "599 training samples are few"),
-        (500, 64, 120, "120 training samples are few"),
-        (1, 256, 120, "Number of updates of the weights: 1."),
-    ],
-)
-def test_why_a_model_has_not_learned(epochs, batch_size, samples, words):
-    assert training.why_not(epochs, batch_size, samples).startswith(words)
+def interrupted(monkeypatch, after):
+    """The progress bar presses Ctrl-C after so many of its steps."""
+
+    class Bar(training.Progress):
+        steps = 0
+
+        def advance(self, steps, **figures):
+            super().advance(steps, **figures)
+            self.steps += 1
+            if self.steps == after:
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(training, "Progress", Bar)
+
+
+def test_an_interrupt_ends_training_with_a_sentence_and_the_history_so_far(
+    dataset, monkeypatch, capsys
+):
+    before = signal.getsignal(signal.SIGINT)
+    interrupted(monkeypatch, 2)
+    model = training.small_network(1)
+    history = training.fit(model, **arguments(dataset, epochs=100))
+    assert capsys.readouterr().out == (
+        "Training was stopped after 8 of 100 epochs; the model and the history are those of that "
+        "moment.\n"
+    )
+    monkeypatch.undo()
+    same = training.small_network(1)
+    expected = training.fit(same, **arguments(dataset, epochs=8), verbose=False)
+    assert history.history == expected.history and history.epoch == expected.epoch
+    assert all(map(np.array_equal, model.get_weights(), same.get_weights()))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_program_is_interrupted_as_usual(dataset, monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    interrupted(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(training.small_network(1), **arguments(dataset, epochs=100), verbose=False)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_training_works_in_a_thread_that_nobody_interrupts(dataset):
+    histories = []
+
+    def work():
+        model = training.small_network(1)
+        histories.append(training.fit(model, **arguments(dataset, epochs=2), verbose=False))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert histories[0].epoch == [0, 1]
+
+
+@pytest.mark.parametrize("number", range(len(why_not.CHOICES)))
+def test_why_a_model_that_fails_for_a_known_reason_has_failed(number):
+    reason, choice = why_not.CHOICES[number]
+    error, floor, said = why_not.train(choice)
+    assert not data.draws_a_sine(error, floor), "It has learned."
+    assert said.startswith(reason)
+
+
+def test_why_a_loss_that_is_no_number_has_not_learned():
+    history = {"loss": [1.0, np.nan], "val_loss": [1.0, 1.0]}
+    assert training.why_not(history, 0.01).startswith("The loss is not a number")
 
 
 def test_two_seeds_learn():

@@ -36,7 +36,9 @@ def test_litert_has_no_public_schema():
 def test_a_missing_litert_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     upstream.tflite_schema.cache_clear()
-    with pytest.raises(WorkshopError, match=r"package ai-edge-litert, which is missing; run \./in"):
+    with pytest.raises(
+        WorkshopError, match=r"package ai-edge-litert, which is missing; in a terminal:\n"
+    ):
         upstream.tflite_schema()
 
 

@@ -167,7 +167,7 @@ def verdict(found: Mapping[str, Any]) -> str:
     """What `examine` returned, in one sentence."""
     if found["ready"]:
         return "This machine is ready for the course."
-    return f"Not ready yet: fix what is marked {FIX}, then run workshop doctor again."
+    return f"Not ready yet: fix what is marked {FIX}, then look again."
 
 
 def mark(check: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from workshop_utils.device import chips, console
 from workshop_utils.device.chips import Chip
 from workshop_utils.device.elf import Elf
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, missing_package
 
 if TYPE_CHECKING:
     import numpy as np
@@ -264,9 +264,7 @@ def _import_unicorn() -> tuple[Any, Any]:
         import unicorn
         from unicorn import arm_const
     except ImportError as error:
-        raise WorkshopError(
-            "The emulated core is the Python package unicorn, which is missing; run ./install.sh."
-        ) from error
+        raise missing_package("Emulating a chip", "unicorn") from error
     return unicorn, arm_const
 
 

@@ -29,6 +29,17 @@ class TflmUnavailable(WorkshopError, ImportError):
         return str(self.args[0])
 
 
+def with_command(text: str, command: str) -> str:
+    """A message that ends with a command, on a line of its own so that it can be copied whole."""
+    return f"{text}\n\n    {command}"
+
+
+def missing_package(purpose: str, package: str) -> WorkshopError:
+    """The error for a Python package that is not there. purpose: 'Reading an image'."""
+    text = f"{purpose} takes the Python package {package}, which is missing; in a terminal:"
+    return WorkshopError(with_command(text, "./install.sh"))
+
+
 def require_int(name: str, value: Any, smallest: int, largest: int) -> None:
     """Raise WorkshopError unless the parameter `name` is an integer in [smallest, largest]."""
     if isinstance(value, bool) or not isinstance(value, Integral):

@@ -11,7 +11,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from workshop_utils.errors import MissingArtifact, WorkshopError
+from workshop_utils.errors import MissingArtifact, WorkshopError, with_command
 
 PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS_DIR = PROJECT / "notebooks"
@@ -132,8 +132,11 @@ class Home:
             raise MissingArtifact(f"{missing}.")
         elsewhere = "" if self == home() else f"WORKSHOP_HOME={shlex.quote(str(self.path))} "
         raise MissingArtifact(
-            f"{missing}: notebook {notebook}.ipynb makes it. Run that notebook first, or in a "
-            f"terminal: {elsewhere}.venv/bin/workshop catch-up {_notebook_at_work(notebook)}"
+            with_command(
+                f"{missing}: notebook {notebook}.ipynb makes it. Run that notebook first, or in a "
+                "terminal:",
+                f"{elsewhere}.venv/bin/workshop catch-up {_notebook_at_work(notebook)}",
+            )
         )
 
 
@@ -146,8 +149,11 @@ def require_course(folder: Path) -> None:
     """Raise WorkshopError unless NOTEBOOKS_DIR or FIRMWARE_DIR is there; a wheel has neither."""
     if not folder.is_dir():
         raise WorkshopError(
-            "The course's notebooks and firmware are not beside its package workshop_utils: "
-            "use a clone of the project, and run ./install.sh there."
+            with_command(
+                "The course's notebooks and firmware are not beside its package workshop_utils: "
+                "use a clone of the project, and there:",
+                "./install.sh",
+            )
         )
 
 

@@ -6,16 +6,31 @@ from typing import Any
 
 from tqdm import tqdm
 
+COLUMNS = 70  # of a bar and what stands beside it: a narrow notebook or terminal shows all of it
+
 
 def bar_layout(unit: str) -> str:
     """How a bar of tqdm looks. It goes without tqdm's own estimate of the time left."""
-    return "{desc}{percentage:3.0f}% |{bar}| {n_fmt} of {total_fmt} " + unit + "{postfix}"
+    return "{desc}{percentage:3.0f}% |{bar}| " + _without_bar(unit)
+
+
+def _without_bar(unit: str) -> str:
+    return "{n_fmt} of {total_fmt} " + unit + "{postfix}"
 
 
 def time_left(seconds: float) -> str:
-    """'12 s left', '3 min 16 s left'."""
+    """'12 s left', '3 min 16 s left', '12 min left'."""
     minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 10:
+        return f"{minutes} min left"
     return f"{minutes} min {rest:02} s left" if minutes else f"{rest} s left"
+
+
+def figure(value: float) -> str:
+    """A number in six characters or fewer: four digits after the point, while there is room."""
+    if not abs(value) < 1e5:
+        return f"{value:.0e}"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.5g}"
 
 
 class Pace:
@@ -46,18 +61,20 @@ class Progress(tqdm):  # type: ignore[misc]  # tqdm has no types
     """tqdm's bar, shown through IPython's display when a notebook kernel runs it.
 
     tqdm repaints its line with carriage returns, and a saved notebook would keep every one of
-    them. A display handle is updated in place: what stays is the last line.
+    them. A display handle is updated in place: what stays is the last line. The line has COLUMNS
+    characters at most. The bar gets what the figures leave, and goes where they leave nothing.
     """
 
     def __init__(self, total: int, unit: str, disable: bool = False) -> None:
         self._handle = _display_handle() if not disable else None
+        self._unit = unit
         self._pace = Pace(total)  # from the end of the first steps on: they include a warm-up
         super().__init__(
             total=total,
             file=io.StringIO() if self._handle else None,
             disable=disable,
             leave=True,
-            ncols=100,
+            ncols=COLUMNS,
             miniters=1,
             mininterval=0,
             bar_format=bar_layout(unit),
@@ -70,19 +87,32 @@ class Progress(tqdm):  # type: ignore[misc]  # tqdm has no types
         elif msg != "":
             self._handle.update({"text/plain": str(self)}, raw=True)
 
+    def say(self, text: str) -> None:
+        """Show a word in place of the figures, until the next step."""
+        if not self.disable:
+            self._beside(text)
+            self.refresh()
+
     def advance(self, steps: int, **figures: float) -> None:
-        """Move on by `steps`; show the figures, four digits after the point, and the time left.
+        """Move on by `steps`; show the figures and the time left.
 
         At the end there is one line: how far it got and the last figures.
         """
         if self.disable:
             return
-        text = [f"{name} {value:.4f}" for name, value in figures.items()]
+        text = [f"{name} {figure(value)}" for name, value in figures.items()]
         seconds = self._pace.mark(self.n + steps)
         if seconds is not None and self.n + steps < self.total:
             text.append(time_left(max(1, seconds)))
-        self.set_postfix_str(", ".join(text), refresh=False)
+        self._beside(", ".join(text), self.n + steps)
         self.update(steps)
+
+    def _beside(self, text: str, done: int = 0) -> None:
+        """Note what is to stand beside the bar, and leave the bar out where there is no room."""
+        beside = f"100% || {done} of {self.total} {self._unit}, {text}"
+        room = len(beside) < COLUMNS
+        self.bar_format = bar_layout(self._unit) if room else _without_bar(self._unit)
+        self.set_postfix_str(text, refresh=False)
 
 
 def _display_handle() -> Any:

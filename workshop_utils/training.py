@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from workshop_utils import files, paths
-from workshop_utils.data import MAX_SAMPLES, check_pair, check_seed
+from workshop_utils.data import MAX_SAMPLES, TOLERANCE, check_pair, check_seed
 from workshop_utils.errors import WorkshopError, require_int
-from workshop_utils.progress import Progress
+from workshop_utils.progress import Progress, figure
 
 if TYPE_CHECKING:
     import keras
@@ -29,9 +32,12 @@ if TYPE_CHECKING:
 MAX_EPOCHS = 100_000
 MAX_NEURONS = 256  # in each hidden layer; with two of them the int8 model then has 70 kB
 MAX_LAYERS = 4  # hidden ones
-ENOUGH_UPDATES = 500
-ENOUGH_SAMPLES = 600  # for training
-CALLS = 25  # How often the progress bar moves: so many calls share the epochs.
+# What `why_not` looks for in the last fifth of the epochs:
+FALLING = 0.1  # a loss that lost this share of what lies above the noise is still falling,
+GAP = 1.5  # a validation loss of so many times the training loss is a gap,
+NEAR = 1.3  # a loss of so many times the noise is near it; 200 samples tell no better
+CALLS = 25  # How often the progress bar moves: so many calls share the epochs,
+MOST_EPOCHS = 100  # and none does more than this, since nothing can stop it.
 
 
 def small_network(seed: int) -> keras.Sequential:
@@ -95,6 +101,9 @@ def fit(
     validation_data: the pair (x, y) to evaluate after every epoch. shuffle: a new order every
     epoch, drawn from NumPy's global generator, which `keras.utils.set_random_seed` seeds.
     Returns keras.callbacks.History with the lists 'loss', 'val_loss' and two per metric.
+    A notebook's stop button, or Ctrl-C, ends training after the epochs at work: the history is
+    then that of the epochs done, and a sentence says so. With `verbose=False` nobody reads it, and
+    KeyboardInterrupt is raised as usual.
     Raises WorkshopError for bad samples, epochs or batch size, or a model that is not compiled.
     """
     check_parameters(epochs, batch_size)
@@ -103,15 +112,49 @@ def fit(
     train = [array[:, None] for array in check_pair(x, y, "The training x and y")]
     validate = [array[:, None] for array in check_pair(*validation_data, "The validation x and y")]
 
-    run_epochs = _compiled_epochs(model, train, validate, batch_size, shuffle)
     columns: dict[str, list[float]] = {}
-    with Progress(epochs, "epochs", disable=not verbose) as bar:
-        for chunk in _chunks(epochs, CALLS):
+    with _interrupts() as asked_to_stop, Progress(epochs, "epochs", disable=not verbose) as bar:
+        bar.say("TensorFlow compiles")
+        run_epochs = _compiled_epochs(model, train, validate, batch_size, shuffle)
+        for chunk in _chunks(epochs, max(CALLS, -(-epochs // MOST_EPOCHS))):
             keys = np.random.randint(0, 2**31, size=(chunk, 2), dtype=np.int32)
             for name, values in run_epochs(keys).items():
                 columns.setdefault(name, []).extend(values)
             bar.advance(chunk, loss=columns["loss"][-1], val_loss=columns["val_loss"][-1])
+            if asked_to_stop.is_set():
+                break
+    if asked_to_stop.is_set():
+        if not verbose:
+            raise KeyboardInterrupt
+        print(
+            f"Training was stopped after {len(columns['loss'])} of {epochs} epochs; the model and "
+            "the history are those of that moment."
+        )
     return _history(model, columns, epochs)
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Have the first Ctrl-C set an event instead of raising KeyboardInterrupt anywhere.
+
+    Raised within TensorFlow it would come with a hundred lines, and between weights and history.
+    A second one is raised as usual. Only the main thread is ever interrupted.
+    """
+    asked = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield asked
+        return
+
+    def note(number: int, frame: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def check_parameters(
@@ -125,24 +168,40 @@ def check_parameters(
     require_int("LAYERS", layers, 1, MAX_LAYERS)
 
 
-def why_not(epochs: int, batch_size: int, samples: int) -> str:
-    """Why training notebook 04's model with these values may not have been enough, for a reader.
+def why_not(history: Mapping[str, Sequence[float]], floor: float) -> str:
+    """Why a model has not learned the sine, for a reader, from the course of its training.
 
-    samples: how many there were for training. With 5,000 updates of the weights, which is what
-    the course's own values make, and 600 samples, all seeds learned (benchmarks/convergence.py).
+    history: {'loss': [...], 'val_loss': [...]}, a value per epoch. floor: the loss of a perfect
+    model, see `data.noise_floor`. The last fifth of the epochs is compared with the fifth before
+    it. benchmarks/why_not.py tries it on models that fail for known reasons.
     """
-    updates = epochs * -(-samples // batch_size)
-    if updates < ENOUGH_UPDATES:
+    loss, val_loss = (np.asarray(history[name], float) for name in ("loss", "val_loss"))
+    if not (np.isfinite(loss).all() and np.isfinite(val_loss).all()):
+        return "The loss is not a number: its steps were too large, or the samples are damaged."
+    part = max(1, loss.size // 5)
+    now, before = loss[-part:].mean(), loss[-2 * part : -part]
+    val_now, val_before = val_loss[-part:].mean(), val_loss[-2 * part : -part]
+    if before.size and val_now > GAP * now and val_now - now > TOLERANCE:
         return (
-            f"Number of updates of the weights: {updates:,}. That is too few; the course's own "
-            "values make 5,000. Take more EPOCHS or a smaller BATCH_SIZE."
+            f"There is a gap: {figure(val_now)} on validation samples against {figure(now)} on "
+            "those for training, which the network has learned by heart. Take more SAMPLES in "
+            "notebook 2, or fewer EPOCHS."
         )
-    if samples < ENOUGH_SAMPLES:
+    worth_having = FALLING * max(now - floor, TOLERANCE)
+    if before.size == 0 or min(before.mean() - now, val_before.mean() - val_now) > worth_having:
         return (
-            f"{samples} training samples are few for noise like this: the network learned some "
-            "of the noise. Take more SAMPLES or less NOISE in notebook 2."
+            f"Training ended too early: the loss, {figure(loss[-1])} in epoch "
+            f"{loss.size}, was still falling. Take more EPOCHS, or a smaller BATCH_SIZE."
         )
-    return "The number of updates was enough, so blame the noise, or luck: try another SEED."
+    if now <= NEAR * floor + TOLERANCE:
+        return (
+            f"What is left is noise: the loss is {figure(now)}, and a perfect model would have "
+            f"{figure(floor)}. Take less NOISE or more SAMPLES in notebook 2."
+        )
+    return (
+        f"The loss is flat at {figure(now)}, and a perfect model would have {figure(floor)}: the "
+        "network has too few kinks in the right places. Take more NEURONS, or try another SEED."
+    )
 
 
 def _chunks(total: int, count: int) -> list[int]:
@@ -214,7 +273,7 @@ def _history(
     history = keras.callbacks.History()
     history.set_model(model)
     history.set_params({"epochs": epochs})
-    history.epoch = list(range(epochs))
+    history.epoch = list(range(len(columns["loss"])))
     history.history = columns
     return history
 

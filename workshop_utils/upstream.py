@@ -11,7 +11,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import missing_package
 
 
 @functools.cache
@@ -24,10 +24,7 @@ def tflite_schema() -> ModuleType:
     try:
         from ai_edge_litert import schema_py_generated
     except ImportError as error:
-        raise WorkshopError(
-            "Reading a model takes the Python package ai-edge-litert, which is missing; run "
-            "./install.sh."
-        ) from error
+        raise missing_package("Reading a model", "ai-edge-litert") from error
     schema: ModuleType = schema_py_generated
     return schema
 

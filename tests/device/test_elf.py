@@ -60,7 +60,7 @@ def test_an_image_without_symbols(image):
 
 def test_a_missing_pyelftools_is_one_sentence(image, monkeypatch):
     monkeypatch.setitem(sys.modules, "elftools.elf.elffile", None)
-    with pytest.raises(WorkshopError, match=r"pyelftools, which is missing; run \./install\.sh"):
+    with pytest.raises(WorkshopError, match=r"pyelftools, which is missing; in a terminal:\n"):
         image([(0, b"code")])
 
 

@@ -112,7 +112,9 @@ def test_every_boards_file_holds_the_program(image, tmp_path, board):
 
 def test_a_missing_intelhex_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "intelhex", None)
-    with pytest.raises(WorkshopError, match=r"package intelhex, which is missing; run \./inst"):
+    with pytest.raises(
+        WorkshopError, match=r"package intelhex, which is missing; in a terminal:\n"
+    ):
         images.to_hex(0, b"1")
 
 

@@ -298,7 +298,7 @@ def test_why_a_port_is_not_opened(error, sentence):
 def test_a_missing_pyserial_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "serial", None)
     with (
-        pytest.raises(WorkshopError, match=r"package pyserial, which is missing; run \./install"),
+        pytest.raises(WorkshopError, match=r"package pyserial, which is missing; in a terminal:\n"),
         monitor.connection(V2, "any"),
     ):
         pass

@@ -14,7 +14,7 @@ from typing import Any
 
 from workshop_utils import files, paths
 from workshop_utils.device import boards, processes
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, missing_package
 
 ENGINES = ("compact", "generated", "tflm")
 
@@ -86,10 +86,7 @@ def _from_package(name: str, locate: Callable[[Any], Path]) -> Path:
     except ImportError:
         program = None
     if program is None or not program.with_name(program.name + EXE).is_file():
-        raise WorkshopError(
-            f"Building the firmware takes the Python package {name}, which is missing; run "
-            "./install.sh."
-        )
+        raise missing_package("Building the firmware", name)
     return program.with_name(program.name + EXE)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workshop_utils import files
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, missing_package
 
 _ALLOCATED = 2  # section flag SHF_ALLOC: it takes memory when the program runs
 
@@ -31,10 +31,7 @@ class Elf:
             from elftools.construct import ConstructError
             from elftools.elf.elffile import ELFFile
         except ImportError as error:
-            raise WorkshopError(
-                "Reading an image takes the Python package pyelftools, which is missing; run "
-                "./install.sh."
-            ) from error
+            raise missing_package("Reading an image", "pyelftools") from error
         self.path = Path(path)
         try:
             with (

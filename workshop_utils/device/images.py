@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workshop_utils.device.boards import Board, Memory
 from workshop_utils.device.elf import Elf
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, missing_package
 
 _ERASED = b"\xff"  # what flash holds where nothing was written
 
@@ -55,10 +55,7 @@ def to_hex(start: int, content: bytes) -> bytes:
     try:
         from intelhex import IntelHex
     except ImportError as error:
-        raise WorkshopError(
-            "Writing a .hex file takes the Python package intelhex, which is missing; run "
-            "./install.sh."
-        ) from error
+        raise missing_package("Writing a .hex file", "intelhex") from error
     memory, text = IntelHex(), io.StringIO()
     memory.puts(start, content)
     memory.write_hex_file(text, eolstyle="CRLF")  # not the computer's own: one file everywhere

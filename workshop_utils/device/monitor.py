@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from workshop_utils.device import boards, console, tflite
 from workshop_utils.device.boards import Board
 from workshop_utils.device.tflite import Tensor
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, missing_package, with_command
 
 SILENCE = 10  # seconds without a line, after which something is wrong
 _LONGEST = 200  # characters of a line that makes sense
@@ -126,9 +126,7 @@ def _port_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
 
 
 def _missing() -> WorkshopError:
-    return WorkshopError(
-        "Reading the console takes the Python package pyserial, which is missing; run ./install.sh."
-    )
+    return missing_package("Reading the console", "pyserial")
 
 
 # ---- Reading
@@ -227,12 +225,14 @@ def _silent(opened: Any, board: Board, record: Record, silence: float) -> str:
             f"for {silence:g} seconds{skipped}."
         )
     more = f", {board.wiring}," if board.wiring else ""
-    again = f"flash it again (workshop firmware flash --board {board.name})"
-    if board is boards.UNNAMED:
-        again = "load a program that prints answers, such as an exported library's Answers"
-    return (
+    text = (
         f"Nothing that makes sense came from the {board.title} through {opened.name} in "
-        f"{silence:g} seconds{skipped}: press its reset button{more} or {again}."
+        f"{silence:g} seconds{skipped}: press its reset button{more} or "
+    )
+    if board is boards.UNNAMED:
+        return f"{text}load a program that prints answers, such as an exported library's Answers."
+    return with_command(
+        f"{text}flash it again:", f".venv/bin/workshop firmware flash --board {board.name}"
     )
 
 

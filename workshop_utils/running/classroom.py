@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workshop_utils import files, paths
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, with_command
 from workshop_utils.running import notebooks as course_notebooks
 from workshop_utils.running import records
 from workshop_utils.terminal import clipped, printable
@@ -61,8 +61,11 @@ def read(folder: Path | str) -> tuple[list[Attendee], list[str]]:
     found, skipped = _files(folder)
     if not found:
         raise WorkshopError(
-            f"There are no .json files in {paths.display_path(folder)}: collect there what "
-            "workshop doctor --json prints."
+            with_command(
+                f"There are no .json files in {paths.display_path(folder)}: collect there what "
+                "this prints for each attendee:",
+                ".venv/bin/workshop doctor --json",
+            )
         )
     records_of: dict[str, list[dict[str, Any]]] = {}
     for path in found:
@@ -130,7 +133,7 @@ def _attendee(name: str, found: list[dict[str, Any]]) -> Attendee:
         run = newest.get("run", {"notebooks": []})
         failed = [row["name"] for row in run["notebooks"] if _OF_RUN.get(row["status"]) == FAILED]
         if any(person.states.get(name) == FAILED for name in failed):
-            person.help.insert(0, run.get("failure") or "a notebook failed")
+            person.help.insert(0, " ".join((run.get("failure") or "a notebook failed").split()))
     return person
 
 

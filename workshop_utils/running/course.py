@@ -103,7 +103,7 @@ def _run(
         record.finish(failure)
         render(executed, page, record.content)
     if failure:
-        hint = f" The executed copy is {home.display_path(executed[-1])}." if executed else ""
+        hint = f"\nThe executed copy is {home.display_path(executed[-1])}." if executed else ""
         raise WorkshopError(failure + hint)
     return page
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from workshop_utils import files, paths, quiet, upstream
 from workshop_utils.doctor import KERNEL
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, with_command
 from workshop_utils.paths import Home
 from workshop_utils.running import notebooks
 
@@ -46,9 +46,8 @@ class Kernel:
                 stderr=subprocess.DEVNULL,  # a kernel that is ended complains; cells do not use it
             )
         except NoSuchKernel as error:
-            raise WorkshopError(
-                f"{notebook.name}: Jupyter knows no kernel {error.name!r}; run ./install.sh again."
-            ) from error
+            text = f"{notebook.name}: Jupyter knows no kernel {error.name!r}; in a terminal:"
+            raise WorkshopError(with_command(text, "./install.sh")) from error
 
     def stop(self) -> None:
         """End the kernel at once; what a notebook leaves behind is in files."""
