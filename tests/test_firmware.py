@@ -268,7 +268,10 @@ def test_a_model_changed_by_hand_is_refused(home, model):
     c_source.write(model, paths.FIRMWARE_MODEL)
     text = paths.FIRMWARE_MODEL.read_text()
     paths.FIRMWARE_MODEL.write_text(text.replace("0x54, 0x46", "0x54, 0x47"))
-    with pytest.raises(WorkshopError, match=r"^model\.cc does not match its SHA-256"):
+    with pytest.raises(
+        WorkshopError,
+        match=r"^firmware/model/model\.cc does not match its SHA-256, so it was changed by hand",
+    ):
         firmware.build()
 
 
@@ -343,37 +346,93 @@ def test_a_damaged_build_folder_heals(fresh_home):
     assert emulator.run(firmware.build().wave, count=False).led.size == 200
 
 
-def operator(number):
-    def edit(model):
-        model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = number
+@pytest.mark.parametrize("board", ["emulator", "host", "pico"])
+def test_a_model_that_the_engine_does_not_run_is_refused_on_every_board(
+    home, model, tmp_path, board
+):
+    strange = tmp_path / "strange.tflite"
+    strange.write_bytes(tflite_factory.with_ends(model, "FLOAT32", "FLOAT32"))
+    with pytest.raises(WorkshopError, match=r"^The model computes in int8, but its input is float"):
+        firmware.build(board, model=strange)
 
-    return edit
+
+# ---- Models as C source
 
 
-def input_type(name):
-    def edit(model):
-        model.subgraphs[0].tensors[0].type = getattr(tflite_factory.Type, name)
+def xxd(content, name="model_tflite"):
+    """What xxd -i writes: another name, no const, no alignment."""
+    cells = ", ".join(f"0x{byte:02x}" for byte in content)
+    return (
+        f"unsigned char {name}[] = {{\n  {cells}\n}};\nunsigned int {name}_len = {len(content)};\n"
+    )
 
-    return edit
+
+def test_c_source_of_another_tool_is_a_model_too(home, expected, tmp_path):
+    other = tflite_factory.quantized(tflite_factory.sine_layers((1, 4, 1)))
+    source, flatbuffer = tmp_path / "sine.cc", tmp_path / "sine.tflite"
+    source.write_text(xxd(other))
+    flatbuffer.write_bytes(other)
+    assert firmware.model_bytes(source) == other
+    image = firmware.build(model=source)
+    assert firmware.equal_answers(image.sweep, other, "tflm") == 256
+    assert firmware.sizes(image.wave)["model"] >= len(other)  # in flash, whatever the source says
+    (remark,) = firmware.remarks(source)
+    assert remark.startswith(f"{source} declares its array without const, which would put the mo")
+    assert firmware.remarks(flatbuffer) == firmware.remarks() == []
+
+
+def test_a_foreign_model_cc_in_the_courses_place_is_built(fresh_home, expected, model):
+    paths.FIRMWARE_MODEL.parent.mkdir(parents=True, exist_ok=True)
+    paths.FIRMWARE_MODEL.write_text(xxd(model, "g_model"))
+    image = firmware.build()
+    assert firmware.equal_answers(image.sweep, model, "tflm") == 256
+    assert "without const" in firmware.remarks()[0]
 
 
 @pytest.mark.parametrize(
-    ("edit", "named"),
+    ("content", "sentence"),
     [
-        (operator(tflite_factory.Operator.CONV_2D), "CONV_2D"),
-        (input_type("INT16"), "(int16|INT16)"),
-        (input_type("UINT8"), "(uint8|UINT8)"),
+        (b"", r"x\.tflite is empty; "),
+        (b"version https://git-lfs.github.com/spec/v1\n", r"x\.tflite is a Git LFS pointer, not"),
+        (b"<!DOCTYPE html><script>x[0] = {1}</script>", r"x\.tflite is a web page \(HTML\), not"),
+        (b"const int x[] = {1, 2};", r"x\.tflite has no TensorFlow Lite model in x: its mark"),
     ],
 )
-def test_a_model_that_the_engine_does_not_know_stops_with_its_reason(
-    home, model, tmp_path, edit, named
-):
-    strange = tmp_path / "strange.tflite"
-    strange.write_bytes(tflite_factory.edited(model, edit))
-    image = firmware.build(model=strange)
-    for program in (image.wave, image.sweep):
-        with pytest.raises(WorkshopError, match=rf"^The firmware stopped: .*{named}.*\.$"):
-            emulator.run(program)
+def test_a_file_that_is_no_model_is_said_to_be_what_it_looks_like(tmp_path, content, sentence):
+    path = tmp_path / "x.tflite"
+    path.write_bytes(content)
+    for call in (firmware.model_bytes, lambda path: firmware.build(model=path)):
+        with pytest.raises(WorkshopError, match=sentence):
+            call(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
+def test_a_pipe_or_a_huge_file_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WorkshopError, match=r"pipe: it is no file but a device or a pipe\.$"):
+        firmware.model_bytes(tmp_path / "pipe")
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(1 << 31)
+    with pytest.raises(WorkshopError, match=r"huge is too large for a model here: it has 2,147,48"):
+        firmware.model_bytes(tmp_path / "huge")
+
+
+@pytest.mark.parametrize("board", ["emulator", "pico"])
+def test_a_model_of_several_values_is_for_the_sweep(home, expected, tmp_path, board):
+    several = tmp_path / "several.tflite"
+    several.write_bytes(tflite_factory.quantized(tflite_factory.sine_layers((3, 5, 2))))
+    with pytest.raises(
+        WorkshopError, match=r"^The model's input has 3 values, and the application"
+    ):
+        firmware.build(board, model=several, program="wave")
+    image = firmware.build(board, model=several, program="sweep")
+    text = emulator.run(image.sweep, count=False, board=board).console
+    columns, rows = console.table(text)
+    assert columns == ["q_in0", "q_in1", "q_in2", "q_out0", "q_out1"] and len(rows) == 512
+    codes = inference.every_code(3)
+    assert np.array_equal(np.array(rows)[:, :3], codes)
+    expected = inference.invoke_rows(several.read_bytes(), codes, "tflm")
+    assert np.array_equal(np.array(rows)[:, 3:], expected)
 
 
 # ---- Where images are, and what they cost
@@ -419,7 +478,7 @@ def test_the_kernel_for_float32_is_left_out_for_int8_alone(home, model, tmp_path
         return re.search(r"ENGINE_FLOAT32:\w+=(\w+)", cache.read_text())[1]
 
     floats = tflite_factory.fully_connected(tflite_factory.sine_layers((1, 4, 1)), "float32")
-    assert [options(content) for content in (model, floats, model[:400])] == ["OFF", "ON", "ON"]
+    assert [options(content) for content in (model, floats)] == ["OFF", "ON"]
 
 
 @pytest.mark.parametrize(
@@ -516,10 +575,10 @@ def test_an_image_that_does_not_fit_keeps_the_former_files(toy, monkeypatch):
 
 def test_a_model_that_does_not_suit_is_refused_before_anything_is_compiled(toy, tmp_path):
     wide = tmp_path / "wide.tflite"
-    wide.write_bytes(tflite_factory.quantized(tflite_factory.sine_layers((2, 4, 1))))
+    wide.write_bytes(tflite_factory.quantized(tflite_factory.sine_layers((65, 4, 1))))
     log = paths.FIRMWARE_BUILD_DIR / "toy-compact-zig" / "build.log"
     before = log.read_bytes() if log.exists() else None
-    with pytest.raises(WorkshopError, match=r"input has 2 values"):
+    with pytest.raises(WorkshopError, match=r"^The model's input has 65 values"):
         firmware.build("toy", model=wide)
     assert (log.read_bytes() if log.exists() else None) == before
 
@@ -587,9 +646,32 @@ def test_a_sweep_of_a_float_model_writes_nothing(home, tmp_path):
     model.write_bytes(tflite_factory.fully_connected(layers, "float32"))
     result = workshop("sweep", "--csv", tmp_path / "sweep.csv", "--model", model)
     assert result.exit_code == 1 and result.stdout == ""
-    assert result.stderr == "Error: The firmware stopped: a sweep needs an int8 model.\n"
+    assert result.stderr.startswith("Error: A sweep needs an int8 model, and this one computes in ")
     assert not (tmp_path / "sweep.csv").exists()
-    assert workshop("run", "--model", model).exit_code == 0
+    result = workshop("run", "--model", model)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Note: The model is float32 throughout: nothing in it is quan")
+
+
+def error_to_the_sine(stdout):
+    return float(re.search(r"^mean squared error to the sine (\S+)$", stdout, re.MULTILINE)[1])
+
+
+def test_run_says_how_far_the_wave_is_from_the_sine(home, expected, model, tmp_path):
+    result = workshop("run")
+    x = np.arange(200) % 100 * 2 * np.pi / 100
+    error = np.mean((inference.predict(model, x, "tflm") - np.sin(x)) ** 2)
+    assert result.stderr == "" and error_to_the_sine(result.stdout) == pytest.approx(error, rel=0.1)
+
+    def one_tenth(content):
+        end = content.subgraphs[0].tensors[content.subgraphs[0].inputs[0]].quantization
+        end.scale = [end.scale[0] / 10]
+
+    narrow = tmp_path / "narrow.tflite"
+    narrow.write_bytes(tflite_factory.edited(model, one_tenth))
+    result = workshop("run", "--model", narrow)
+    assert result.exit_code == 0 and error_to_the_sine(result.stdout) > 0.1
+    assert re.search(r"^Note: The model's input covers 0 to 0\.6\d+, and the appl", result.stderr)
 
 
 def test_failures_are_one_sentence_on_stderr(home, tmp_path):

@@ -97,7 +97,9 @@ def test_evaluate_is_the_mean_squared_error(float_tflite, dataset):
 @pytest.mark.parametrize("cut", [0, 4, 7, 100, -1])
 def test_truncated_models(int8_tflite, dataset, cut):
     for runtime in inference.RUNTIMES:
-        with pytest.raises(WorkshopError, match="not a whole TensorFlow Lite model"):
+        with pytest.raises(
+            WorkshopError, match=r"^The model is (empty|damaged or cut off|no Tens)"
+        ):
             inference.predict(int8_tflite[:cut], dataset.x_test, runtime)
 
 
@@ -137,3 +139,62 @@ def test_without_tflm_a_sentence_says_so(monkeypatch, int8_tflite, dataset):
     assert inference.best_runtime() == "litert"
     with pytest.raises(TflmUnavailable, match="no Python package for this machine"):
         inference.predict(int8_tflite, dataset.x_test, "tflm")
+
+
+# ---- What a runtime cannot run
+
+
+def test_models_with_other_ends():
+    """float32 at the ends of an int8 model is run; other ends are said to be what they are."""
+    good = tflite_factory.quantized(tflite_factory.sine_layers((1, 8, 1)))
+    x = np.linspace(0, 6, 20, dtype=np.float32)
+    wanted = inference.predict(good, x)
+    floats = tflite_factory.with_ends(good, "FLOAT32", "FLOAT32")
+    assert np.allclose(inference.predict(floats, x), wanted, atol=1e-6)
+    for ends in (("UINT8", "UINT8"), ("INT8", "FLOAT32"), ("FLOAT32", "INT8")):
+        with pytest.raises(
+            WorkshopError, match=r"^The model computes in int8, but its .* tf\.int8"
+        ):
+            inference.predict(tflite_factory.with_ends(good, *ends), x)
+
+
+def test_raw_values_of_a_type_that_predict_has_no_use_for():
+    good = tflite_factory.quantized(tflite_factory.sine_layers((1, 8, 1)))
+    with pytest.raises(WorkshopError, match=r"^The model's input is uint8, but got float32\.$"):
+        inference.invoke(tflite_factory.with_ends(good, "UINT8", "UINT8"), np.float32([1, 2]))
+
+
+def of_one_row():
+    """A model that ends with RESHAPE to one value, which LiteRT cannot give several rows."""
+    good = tflite_factory.fully_connected(tflite_factory.sine_layers((1, 8, 1)), "float32")
+
+    def edit(model):
+        graph, schema = model.subgraphs[0], tflite_factory.schema
+        model.buffers.append(schema.BufferT(np.int32([1]).tobytes()))
+        shape = schema.TensorT([1], tflite_factory.Type.INT32, len(model.buffers) - 1, "shape")
+        graph.tensors += [shape, schema.TensorT([1], tflite_factory.Type.FLOAT32, 0, "y")]
+        count = len(graph.tensors)
+        step = tflite_factory.another_operator(
+            model, "RESHAPE", [*graph.outputs, count - 2], [count - 1]
+        )
+        graph.operators.append(step)
+        graph.outputs = [count - 1]
+
+    return tflite_factory.edited(good, edit)
+
+
+def test_litert_says_why_it_cannot_run_a_model():
+    with pytest.raises(WorkshopError, match=r"^LiteRT cannot run this model: .*RESHAPE.*\.$"):
+        inference.predict(of_one_row(), np.float32([1, 2, 3]))
+
+
+@needs_tflm
+def test_tflm_says_why_it_cannot_run_a_model(capfd):
+    good = tflite_factory.quantized(tflite_factory.sine_layers((1, 8, 1)))
+    gelu = tflite_factory.followed_by(good, "GELU")
+    with pytest.raises(
+        WorkshopError, match=r"^TFLM cannot run this model: .*'?GELU'?.*\.$"
+    ) as caught:
+        inference.invoke(gelu, np.int8([1, 2]), "tflm")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")

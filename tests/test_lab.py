@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tflite_factory
 
 from workshop_utils import c_source, emulator, firmware, lab, paths
 from workshop_utils.errors import WorkshopError
@@ -46,6 +47,45 @@ def test_a_model_cc_is_compiled_as_it_stands(model):
     text = c_source.to_c_source(model).replace("0x54, 0x46, 0x4c", "0x54, 0x46, 0x4d")
     with pytest.raises(WorkshopError, match=r"stopped: no TensorFlow Lite 3 model\."):
         emulator.run(lab.build(text).wave)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("operatorCodes.0.builtinCode", tflite_factory.Operator.CONV_2D, "operator .*"),
+        ("subgraphs.0.tensors.0.type", tflite_factory.Type.INT16, "tensor type INT16"),
+        ("subgraphs.0.tensors.0.type", tflite_factory.Type.UINT8, "tensor type UINT8"),
+    ],
+)
+def test_what_the_engine_does_not_know_stops_both_programs_on_the_chip(path, value, named):
+    good = tflite_factory.quantized(tflite_factory.sine_layers((1, 4, 1)))
+    if path.startswith("operatorCodes"):
+        number = tflite_factory.setter("operatorCodes.0.deprecatedBuiltinCode", value)
+        good = tflite_factory.edited(good, number)
+    strange = tflite_factory.edited(good, tflite_factory.setter(path, value))
+    image = lab.build(strange)
+    for program in (image.wave, image.sweep):
+        with pytest.raises(WorkshopError, match=rf"^The firmware stopped: unsupported {named}\.$"):
+            emulator.run(program)
+
+
+def test_a_foreign_model_cc_as_it_stands_says_what_to_change(model):
+    own = c_source.to_c_source(model)
+    plain = own.replace("alignas(16) const ", "").replace("const unsigned int", "unsigned int")
+    plain = plain.replace('#include "model.h"', "")
+    assert answers(lab.build(plain)).equals(answers(lab.build(own)))  # in RAM, but it works
+    for text, sentence in (
+        (
+            plain.replace("g_model", "model_tflite"),
+            "must define g_model and g_model_len, .* rename",
+        ),
+        (
+            own.replace('#include "model.h"', ""),
+            r"must include \"model\.h\": without it C\+\+ keeps",
+        ),
+    ):
+        with pytest.raises(WorkshopError, match=f"was not built: .*{sentence}"):
+            lab.build(text)
 
 
 @pytest.mark.parametrize(

@@ -267,4 +267,4 @@ def read(path: Path | str) -> bytes:
 
     Raises MissingArtifact if it is not there, WorkshopError, which names it, if it has no model.
     """
-    return from_bytes(files.read_bytes(paths.require(path)), paths.display_path(path))
+    return from_bytes(files.read_model(paths.require(path)), paths.display_path(path))

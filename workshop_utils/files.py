@@ -219,16 +219,16 @@ def artifacts_locked(home: Home | None = None) -> AbstractContextManager[None]:
     )
 
 
-MOST_BYTES = 64 << 20  # of a model: 16 times the largest flash here, and as C source
+MOST_BYTES = 64 << 20  # of a model: 16 times the largest flash here
 
 
-def read_bytes(path: Path | str) -> bytes:
-    """What is in a file that somebody names, such as a model: up to MOST_BYTES.
+def read_model(path: Path | str) -> bytes:
+    """What is in a file that is said to be a model, whatever that is: up to MOST_BYTES.
 
     Raises WorkshopError, one sentence with its name, for anything else, such as a folder or a pipe.
     """
     name = display_path(path)
-    with os_errors_as(f"Cannot read {name}"):
+    with os_errors_as(f"Cannot read the model {name}"):
         found = Path(path).stat()
         if stat.S_ISREG(found.st_mode) and found.st_size > MOST_BYTES:
             raise WorkshopError(
@@ -236,5 +236,7 @@ def read_bytes(path: Path | str) -> bytes:
                 f"{MOST_BYTES:,} are the most."
             )
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-            raise WorkshopError(f"Cannot read {name}: it is no file but a device or a pipe.")
+            raise WorkshopError(
+                f"Cannot read the model {name}: it is no file but a device or a pipe."
+            )
         return Path(path).read_bytes()

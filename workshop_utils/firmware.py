@@ -252,8 +252,7 @@ def model_bytes(model: Path | str | None = None, home: Home | None = None) -> by
     """
     if model is None:
         return c_source.read(_written_source(home or paths.home()))
-    with files.os_errors_as(f"Cannot read the model {model}"):
-        content = files.read_bytes(model)
+    content = files.read_model(model)
     if tflite.foreign(content) is None:
         return content
     return c_source.from_bytes(content, paths.display_path(model))
@@ -266,7 +265,7 @@ def remarks(model: Path | str | None = None, home: Home | None = None) -> list[s
     """
     found = diagnosis.remarks(tflite.parse(model_bytes(model, home)))
     source = _written_source(home or paths.home()) if model is None else Path(model)
-    content = files.read_bytes(source)
+    content = files.read_model(source)
     if tflite.foreign(content) and c_source.lacks_const(content):
         found.append(
             f"{paths.display_path(source)} declares its array without const, which would put the "

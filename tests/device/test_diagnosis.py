@@ -91,7 +91,7 @@ def test_what_the_converter_makes_when_it_is_not_told(converted):
         ),
         "int16 with weights in int8, float32 at its ends": (
             converted("EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"),
-            r"^The model computes in int16 with weights in int8, .* TFLITE_BUILTINS_INT8, and set",
+            r"^The model computes in int16 with weights in int8, .*TFLITE_BUILTINS_INT8, and set",
         ),
         "float32, with weights in float16": (
             converted(dataset=False, supported=tf.float16),
@@ -286,6 +286,10 @@ INPUT, WEIGHTS, BIAS, MIDDLE, OUTPUT = 0, 1, 2, 3, 6
         (set_options(quantizedBiasType=17), r"^Layer 1 has options that the engine does not know"),
         (
             in_graph(lambda graph: setattr(graph.operators[0], "customOptions", [1])),
+            r"^Layer 1 has options that the engine does not know",
+        ),
+        (
+            in_graph(lambda graph: setattr(graph.operators[0], "intermediates", [1])),
             r"^Layer 1 has options that the engine does not know",
         ),
         (

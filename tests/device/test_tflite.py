@@ -109,11 +109,8 @@ def test_models_written_in_unusual_ways_say_the_same(name):
         assert (one.name, one.activation) == (other.name, other.activation)
         for i, j in zip(one.inputs, other.inputs, strict=True):
             first, second = wanted.tensors[i], found.tensors[j]
-            assert (first.shape, first.type, first.scales) == (
-                second.shape,
-                second.type,
-                second.scales,
-            )
+            assert (first.size, first.shape[-1:]) == (second.size, second.shape[-1:])
+            assert (first.type, first.scales) == (second.type, second.scales)
             assert first.data == second.data
 
 
@@ -336,6 +333,8 @@ def test_an_edit_changes_what_it_says_and_nothing_else():
         ("subgraphs.0.operators.1.outputs", [7]),
         ("subgraphs.0.operators.1.opcodeIndex", 1),
         ("operatorCodes", None),
+        ("subgraphs.0.tensors.1.buffer", 99),
+        ("buffers", None),
         ("subgraphs.0.tensors.0.shape", [1] * 65),
     ],
 )
@@ -346,8 +345,6 @@ def test_models_that_contradict_themselves(path, value):
 
 
 def test_what_only_an_engine_asks_for_is_no_damage():
-    assert edited(model(), "subgraphs.0.tensors.1.buffer", 99).tensors[1].data is None
-    assert edited(model(), "buffers", None).tensors[1].data is None
     assert edited(model(), "version", 2).version == 2
     assert edited(model(), "subgraphs.0.operators", []).operators == ()
     assert edited(model(), "subgraphs.0.tensors.0.shape", [1] * 64).tensors[0].size == 1

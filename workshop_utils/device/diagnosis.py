@@ -335,7 +335,9 @@ def _problem_of_values(subject: str, tensor: Tensor) -> str | None:
             f"{says}, a scalar, and the engine takes a row of values, (1, n): build the model with "
             "keras.Input(shape=(1,)), and convert it again."
         )
-    if math.prod(shape[:-1]) != 1:
+    if len(shape) > limits.most_dimensions():
+        return f"{says}, and the engine takes {limits.most_dimensions()} dimensions at most."
+    if any(rows != 1 for rows in shape[:-1]):
         what = "a fixed batch" if len(shape) == 2 else "more than one row"
         return (
             f"{says}, {what}, and the engine takes one row at a time, (1, n): build the model with "
@@ -398,7 +400,7 @@ def _problem_of_kind(
         )
     if layer.options.get("weightsFormat"):
         return f"Layer {number}'s weights are shuffled; convert it again."
-    if layer.has_custom_options or layer.options.get("quantizedBiasType", 0) > _BIAS_TYPES:
+    if layer.has_extras or layer.options.get("quantizedBiasType", 0) > _BIAS_TYPES:
         return f"Layer {number} has options that the engine does not know; convert it again."
     return None
 
@@ -418,7 +420,8 @@ def _problem_of_shape(number: int, tensors: dict[str, Tensor]) -> str | None:
                 f"Layer {number}'s weights have the shape {format_shape(tensor.shape)}, which does "
                 f"not fit {width:,} inputs and {height:,} outputs."
             )
-        if part == "bias" and (tensor.size != height or tensor.shape[-1:] != wanted):
+        is_row = tensor.shape[-1:] == wanted and len(tensor.shape) <= limits.most_dimensions()
+        if part == "bias" and (tensor.size != height or not is_row):
             return (
                 f"Layer {number}'s bias has the shape {format_shape(tensor.shape)}, which does not "
                 f"fit {height:,} outputs."

@@ -37,6 +37,11 @@ def most_values() -> int:
     return _constant("kMostValues")
 
 
+def most_dimensions() -> int:
+    """How many dimensions a tensor has at most."""
+    return _constant("kMostDimensions")
+
+
 def activations() -> set[int]:
     """The activation functions that are built in, by their numbers in the schema."""
     return {number for name, number in _constants().items() if name.startswith("kActivation")}

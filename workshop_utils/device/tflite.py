@@ -114,8 +114,8 @@ class Operator:
     name: the schema's, such as FULLY_CONNECTED; of a custom operator its own; a number in digits
     for one that the schema does not know. inputs, outputs: numbers of tensors; -1 for an optional
     input that is left out. activation: the one fused into it, by name, NONE if there is none.
-    options: all of them by the schema's names. has_custom_options: whether it has options of the
-    kind that custom operators take.
+    options: all of them by the schema's names. has_extras: whether it has what is for other
+    operators, custom options or intermediate tensors.
     """
 
     name: str
@@ -125,7 +125,7 @@ class Operator:
     outputs: tuple[int, ...]
     activation: str = "NONE"
     options: Mapping[str, Any] = field(default_factory=dict)
-    has_custom_options: bool = False
+    has_extras: bool = False
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def foreign(content: bytes) -> str | None:
         return "is a TensorFlow Lite model as base64 text; decode it first (base64 -d)."
     if re.match(rb"(0*:? ?)?1c ?00 ?00 ?00 ?54 ?46 ?4c ?33", head.lower()):
         return "is a hex dump of a TensorFlow Lite model; turn it back first (xxd -r)."
-    if content[4:7] == MARK[:3]:
+    if content[4:7] == MARK[:3] and len(content) > 7:
         return f"is a TensorFlow Lite model of another version than 3; {_ANEW}."
     if b"\0" not in content[:2048]:
         return f"is text and holds no TensorFlow Lite model; {_ANEW}."
@@ -319,7 +319,9 @@ _OLD_CODE, _CUSTOM_CODE, _CODE_VERSION, _CODE = range(4)  # OperatorCode
 _TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = range(4)  # SubGraph
 _SHAPE, _TYPE, _BUFFER, _NAME, _QUANTIZATION, _, _SPARSITY = range(7)  # Tensor
 _SCALE, _ZERO_POINT, _DIMENSION = 2, 3, 6  # QuantizationParameters
-_CODE_INDEX, _OP_INPUTS, _OP_OUTPUTS, _OPTIONS_TYPE, _OPTIONS, _CUSTOM = range(6)  # Operator
+_CODE_INDEX, _OP_INPUTS, _OP_OUTPUTS, _OPTIONS_TYPE, _OPTIONS, _CUSTOM, _, _, _INTERMEDIATES = (
+    range(9)
+)  # Operator
 _DATA = 0  # Buffer
 
 
@@ -354,7 +356,7 @@ def _model(content: bytes) -> Model:
 
 def _tensor(index: int, table: _Table, buffers: list[tuple[int, memoryview] | None]) -> Tensor:
     number = table.number(_BUFFER, "I")
-    offset, data = (buffers[number] if number < len(buffers) else None) or (None, None)
+    offset, data = buffers[number] or (None, None)  # an index outside is damage
     shape = table.numbers(_SHAPE, "i")
     if len(shape) > _MOST_DIMENSIONS:
         raise _Damaged
@@ -381,7 +383,7 @@ def _tensor(index: int, table: _Table, buffers: list[tuple[int, memoryview] | No
 def _code(table: _Table) -> tuple[str, int, bool]:
     """An operator code: its name, its version and whether it is a custom one."""
     # Converters before 2021 know the first field alone, which ends at 127.
-    name = _name_of("BuiltinOperator", max(table.number(_OLD_CODE, "B"), table.number(_CODE, "i")))
+    name = _name_of("BuiltinOperator", max(table.number(_OLD_CODE, "B"), table.number(_CODE, "I")))
     is_custom = name == "CUSTOM"
     if is_custom:
         name = table.text(_CUSTOM_CODE) or name
@@ -399,7 +401,7 @@ def _operator(table: _Table, codes: list[tuple[str, int, bool]]) -> Operator:
         outputs=table.numbers(_OP_OUTPUTS, "i"),
         activation=options.get("fusedActivationFunction", "NONE"),
         options=options,
-        has_custom_options=table.bytes(_CUSTOM) is not None,
+        has_extras=table.number(_CUSTOM, "I") > 0 or bool(table.numbers(_INTERMEDIATES, "i")),
     )
 
 
