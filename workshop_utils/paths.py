@@ -147,7 +147,7 @@ def require_course(folder: Path) -> None:
     if not folder.is_dir():
         raise WorkshopError(
             "The course's notebooks and firmware are not beside its package workshop_utils: "
-            "use a clone of the project, and run ./install.sh there."
+            "use a clone of the project, and run ./install.sh or pip install --editable . there."
         )
 
 
