@@ -1,5 +1,9 @@
+import pickle
+import zipfile
+
 import numpy as np
 import pytest
+from hostile import refused
 
 from workshop_utils import data
 from workshop_utils.errors import MissingArtifact, WorkshopError
@@ -116,3 +120,65 @@ def test_load_a_damaged_file(tmp_path, dataset, damage):
         np.savez(path, something=[1])
     with pytest.raises(WorkshopError, match=r"run notebook 02_dataset\.ipynb again"):
         data.load(path)
+
+
+def npy(shape, kind="<f4", content=b"", version=(1, 0), length=None):
+    """A .npy file that announces that shape. length: what it says of its header's length."""
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    size = (len(text) if length is None else length).to_bytes(
+        2 if version == (1, 0) else 4, "little"
+    )
+    return b"\x93NUMPY" + bytes(version) + size + text + content
+
+
+HOSTILE = {
+    "object": npy((3,), "|O", b"cposix\nsystem\n(S'touch executed'\ntR."),
+    "strings": npy((2,), "<U2", "ab12".encode("utf-32-le")),
+    "complex": npy((1,), "<c8", bytes(8)),
+    "4 TB": npy((1_000_000_000_000,), content=bytes(40)),
+    "overflow": npy((2**62, 4), content=bytes(40)),
+    "negative": npy((-5,), content=bytes(40)),
+    "many axes": npy((1,) * 200, content=bytes(4)),
+    "long header": npy((3,), version=(2, 0), length=2**32 - 1),
+    "deep header": npy("(" * 5000),
+    "version 9": npy((3,), version=(9, 0)),
+    "short": npy((100,), content=bytes(10)),
+    "empty": b"",
+    "2 GB": b"a bomb",
+    "encrypted": b"a flag",
+    "kind 99": b"a compression",
+    "pickle": None,
+    "one array": None,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_dataset_is_refused_in_one_sentence(tmp_path, dataset, kind):
+    path = data.save(dataset, tmp_path / "dataset.npz")
+    content = HOSTILE[kind]
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(dataset))
+    elif kind == "one array":
+        np.save(path.with_suffix(".npy"), dataset.x_train)
+        path.with_suffix(".npy").rename(path)
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in data.Dataset._fields:
+                with archive.open(f"{name}.npy", "w") as member:
+                    member.write(npy((500_000_000,)) if kind == "2 GB" else content)
+                    for _ in range(250 if kind == "2 GB" and name == "x_train" else 0):
+                        member.write(bytes(8_000_000))
+    if kind in ("encrypted", "kind 99"):
+        damaged, offset = bytearray(path.read_bytes()), 8 if kind == "encrypted" else 10
+        damaged[path.read_bytes().index(b"PK\1\2") + offset] = 1 if kind == "encrypted" else 99
+        path.write_bytes(damaged)
+    setup = "import sys, pathlib\nfrom workshop_utils import data"
+    said, megabytes = refused(setup, "data.load(pathlib.Path(sys.argv[1]))", path)
+    assert "run notebook 02_dataset.ipynb again" in said and "\n" not in said
+    assert megabytes < 200 and not (tmp_path / "executed").exists()
+
+
+def test_other_kinds_of_numbers_are_numbers(tmp_path, dataset):
+    path = tmp_path / "dataset.npz"
+    np.savez_compressed(path, **{k: v.astype(np.float64) for k, v in dataset._asdict().items()})
+    assert all(map(np.array_equal, data.load(path), dataset))

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from notebook_factory import write_notebook
 
 from workshop_utils import doctor, machine, paths
 from workshop_utils.cli import main
@@ -34,7 +36,17 @@ def test_the_object_is_the_one_described(printed):
     found = json.loads(printed.stdout)
     assert printed.returncode == (0 if found["ready"] else 1)
     assert set(found) == {
-        *("schema", "kind", "ready", "machine", "versions", "checks", "packages", "done"),
+        *(
+            "schema",
+            "kind",
+            "started",
+            "ready",
+            "machine",
+            "versions",
+            "checks",
+            "packages",
+            "done",
+        ),
         "seconds",
     }
     for check in found["checks"]:
@@ -221,6 +233,50 @@ def test_a_check_that_breaks_does_not_take_the_doctor_along(monkeypatch):
     result = command(monkeypatch, ("Kernel", True, breaks))
     assert result.exit_code == 1
     assert "OSError: no libc here" in result.output and "Traceback" not in result.output
+
+
+def test_without_click_the_command_is_the_doctor_alone(tmp_path):
+    (tmp_path / "click").mkdir()
+    (tmp_path / "click" / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'click'\", name='click')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def call(*words):
+        command = [sys.executable, "-m", "workshop_utils.cli", *words]
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    refused = call("run")
+    assert refused.returncode == 1 and refused.stdout == ""
+    assert refused.stderr.count("\n") == 1 and "package click is missing" in refused.stderr
+    found = json.loads(call("doctor", "--json").stdout)
+    assert row(found, "Jupyter kernel")["ok"]
+    shown = call("doctor")
+    assert "Jupyter kernel" in shown.stdout and shown.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("02_b.ipynb", "", "02_b.ipynb is empty"),
+        ("02_b.ipynb", "<<<<<<< HEAD\n=======\n>>>>>>> b", "could not merge (line 1)"),
+        ("02_b.ipynb", '{"cells": [', "02_b.ipynb is damaged or cut off"),
+        ("02_b.ipynb", None, "02_b.ipynb with conda-env-x"),
+        ("Untitled.ipynb", "", None),
+    ],
+)
+def test_a_spoiled_notebook_is_noticed(monkeypatch, tmp_path, name, content, words):
+    monkeypatch.setattr(paths, "NOTEBOOKS_DIR", tmp_path)
+    write_notebook(tmp_path / "01_a.ipynb", "1")
+    other = json.loads((tmp_path / "01_a.ipynb").read_text())
+    other["metadata"]["kernelspec"]["name"] = "conda-env-x"
+    (tmp_path / name).write_text(json.dumps(other) if content is None else content)
+    checks = [check for check in doctor._CHECKS if check[0].startswith("Notebooks")]
+    result = command(monkeypatch, *checks)
+    assert result.exit_code == (content is not None and words is not None)
+    assert (words or "all of them can be read") in result.output
+    assert ("workshop reset" in result.output) == (result.exit_code == 1)
+    assert ("choose python3" in result.output) == (content is None)
 
 
 WITHOUT = """

@@ -1,12 +1,16 @@
+import io
 import random
 import signal
 import threading
+import zipfile
 
+import h5py
 import numpy as np
 import pytest
 import why_not
+from hostile import refused
 
-from workshop_utils import data, training
+from workshop_utils import data, paths, training
 from workshop_utils.errors import MissingArtifact, WorkshopError
 from workshop_utils.running import notebooks
 
@@ -225,6 +229,53 @@ def test_load_what_is_missing_or_damaged(tmp_path):
     (tmp_path / "model.keras").write_bytes(b"PK not really")
     with pytest.raises(WorkshopError, match="damaged or not a Keras model"):
         training.load_model(tmp_path / "model.keras")
+
+
+def keras_file(path, description=None, weights=None, extra=None):
+    """The reference model's file with another description, other weights, or one member more."""
+    reference = zipfile.ZipFile(paths.REFERENCE_DIR / "model.keras")
+    members = {name: reference.read(name) for name in reference.namelist()}
+    members |= {"config.json": description(members["config.json"])} if description else {}
+    members |= {"model.weights.h5": weights(members["model.weights.h5"])} if weights else {}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (members | (extra or {})).items():
+            archive.writestr(name, content)
+    return path
+
+
+def announcing(content, shape):
+    """The weights with a layer that has that shape, of which nothing is stored."""
+    file = io.BytesIO(content)
+    with h5py.File(file, "r+") as weights:
+        layer = weights["layers/dense_1/vars"]
+        del layer["0"]
+        layer.create_dataset("0", shape, "f4", chunks=(1000, 1000), fillvalue=1.0)
+    return file.getvalue()
+
+
+HOSTILE = {
+    "wide": {"description": lambda text: text.replace(b'"units": 16', b'"units": 2000000000')},
+    "deep": {"description": lambda text: b"[" * 100_000},
+    "other class": {"description": lambda text: text.replace(b'"Dense"', b'"Popen"')},
+    "no JSON": {"description": lambda text: b"{"},
+    "weights": {"weights": lambda content: announcing(content, (30_000, 30_000))},
+    "no HDF5": {"weights": lambda content: b"HDF"},
+    "bomb": {"extra": {"more": bytes(300_000_000)}},
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_keras_file_is_refused_in_one_sentence(tmp_path, kind):
+    """What Keras itself would take memory for is refused before, all else by Keras."""
+    path = keras_file(tmp_path / "model.keras", **HOSTILE[kind])
+    setup = "import sys, pathlib, keras\nfrom workshop_utils import training"
+    said, megabytes = refused(setup, "training.load_model(pathlib.Path(sys.argv[1]))", path)
+    assert "damaged or not a Keras model" in said and "\n" not in said
+    assert megabytes < 300
+
+
+def test_what_the_checks_before_keras_let_through_is_the_courses_own(tmp_path):
+    assert training.load_model(keras_file(tmp_path / "model.keras")).count_params() == 321
 
 
 @pytest.mark.parametrize(

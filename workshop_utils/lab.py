@@ -37,6 +37,7 @@ def build(
 
 def _sources(edits: Sequence[tuple[str, str, str]]) -> dict[str, str]:
     """{name: text} of all files that a build needs but the model, edited."""
+    paths.require_course(paths.FIRMWARE_DIR)
     texts = {}
     for folder in ("app", "boards", "cmake", "engine", "model", "runtime", "."):
         top = paths.FIRMWARE_DIR / folder

@@ -151,7 +151,7 @@ def require_course(folder: Path) -> None:
         raise WorkshopError(
             with_command(
                 "The course's notebooks and firmware are not beside its package workshop_utils: "
-                "use a clone of the project, and there:",
+                "use a clone of the project, and there run this, or pip install --editable .",
                 "./install.sh",
             )
         )

@@ -9,10 +9,12 @@ Introduced in notebooks 03 and 04, whose cells make the same networks in plain s
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import signal
 import threading
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import keras
 
 MAX_EPOCHS = 100_000
+_MOST_BYTES = 100_000_000  # of a model: more than any microcontroller has
 MAX_NEURONS = 256  # in each hidden layer; with two of them the int8 model then has 70 kB
 MAX_LAYERS = 4  # hidden ones
 # What `why_not` looks for in the last fifth of the epochs:
@@ -295,10 +298,12 @@ def history_path(model_path: Path) -> Path:
 
 
 def load_history(model_path: Path) -> dict[str, list[float]]:
-    """The history that `save` wrote: {'loss': [...], 'val_loss': [...], ...}, a value per epoch."""
+    """The history that `save` wrote: {'loss': [...], 'val_loss': [...], ...}, a value per epoch.
+
+    Raises MissingArtifact if the model is not there, WorkshopError if its history is damaged.
+    """
     paths.require(model_path)
-    history: dict[str, list[float]] = json.loads(history_path(model_path).read_text())
-    return history
+    return files.read_json(history_path(model_path))
 
 
 def load_model(path: Path) -> keras.Model:
@@ -310,9 +315,47 @@ def load_model(path: Path) -> keras.Model:
 
     path = paths.require(path)
     try:
+        _require_small(path)
         return keras.models.load_model(path)
     except Exception as error:  # Keras raises many kinds, all about a file it cannot read.
         raise WorkshopError(
             f"{paths.display_path(path)} is damaged or not a Keras model; "
             f"run notebook {paths.MADE_BY.get(path, 'that made it')} again."
         ) from error
+
+
+def _require_small(path: Path) -> None:
+    """Raise ValueError, among others, if Keras would take much memory or time for the file.
+
+    Keras does what the file says: it makes weights as large as the description wants them, and
+    then reads as many as the HDF5 container inside announces.
+    """
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename: member for member in archive.infolist()}
+        if sum(member.file_size for member in members.values()) > _MOST_BYTES:
+            raise ValueError(path)
+        description = json.loads(archive.read("config.json"))
+        weights = archive.read("model.weights.h5")
+    sizes = [1, *_sizes(description)]
+    if max(sizes) ** 2 * len(sizes) > _MOST_BYTES:
+        raise ValueError(path)
+    announced = []
+    with h5py.File(io.BytesIO(weights)) as content:
+        content.visititems(lambda _, entry: announced.append(getattr(entry, "nbytes", 0)))
+    if sum(announced) > _MOST_BYTES:
+        raise ValueError(path)
+
+
+def _sizes(description: Any) -> Iterator[int]:
+    """The numbers in a Keras description that say how large something is: all but seeds."""
+    if isinstance(description, dict):
+        for name, value in description.items():
+            if name not in ("seed", "shared_object_id"):
+                yield from _sizes(value)
+    elif isinstance(description, list):
+        for value in description:
+            yield from _sizes(value)
+    elif type(description) is int:
+        yield abs(description)

@@ -306,6 +306,22 @@ def test_a_drive_of_something_else_stays_as_it_is(tmp_path, file, files, said):
     assert untouched(path, before)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes in folders")
+@pytest.mark.parametrize("kind", ["pipe", "folder", "huge", "binary"])
+def test_a_description_that_is_none_keeps_nobody_waiting(tmp_path, file, kind):
+    path = tmp_path / "INFO_UF2.TXT"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with path.open("wb") as stream:
+            stream.write(bytes(range(256)) * 100)
+            stream.truncate(10_000_000_000 if kind == "huge" else None)
+    with pytest.raises(WorkshopError, match=r"there is no INFO_UF2\.TXT that says so"):
+        flash.flash(file, boards.find("pico"), tmp_path, timeout=1)
+
+
 def test_an_old_microbit_says_it_in_its_page(tmp_path):
     page = '<script>window.location.replace("https://microbit.org/device/?code=9901");</script>'
     path = fill(tmp_path / "MICROBIT", {"MICROBIT.HTM": page, "DETAILS.TXT": "Version: 0234"})

@@ -6,6 +6,7 @@ programs that cannot be asked here; any other program fails the test.
 """
 
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -15,9 +16,12 @@ from collections import Counter
 from pathlib import Path
 
 import click
+import nbclient
+import nbformat
 import pytest
 import yaml
 
+from workshop_utils import machine
 from workshop_utils.cli import main
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -305,7 +309,7 @@ def call(words, home):
         ".venv/bin/workshop catch-up 05",
         ".venv/bin/python tools/link_notebooks.py --check",
         ".venv/bin/python tools/make_picture.py --check",
-        ".venv/bin/pytest --nbval-lax notebooks --collect-only",
+        ".venv/bin/pytest --nbval notebooks --collect-only",
         ".venv/bin/ruff check .",
     ],
 )
@@ -358,6 +362,62 @@ def test_a_timetable_adds_up(heading, minutes):
         assert int(hour) * 60 + int(minute) == clock
         clock += int(length)
     assert clock == minutes
+
+
+def row_of(heading, notebook):
+    """(minutes, text) of the row of a timetable that is about a notebook."""
+    table = written(PROJECT / "docs" / "instructor.md").partition(f"| {heading} |")[2]
+    rows = re.findall(r"\| \d:\d\d \| (.*) \| (\d+) min \|", table.partition("\n\n")[0])
+    (found,) = [(int(m), text) for text, m in rows if f"otebook {notebook}" in text.split(".")[0]]
+    return found
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_three_hours_leave_more_time_than_each_notebook_says(number):
+    (path,) = (PROJECT / "notebooks").glob(f"{number:02}_*.ipynb")
+    (minutes,) = re.findall(r"About (\d+) minutes", nbformat.read(path, 4).cells[0].source)
+    assert row_of("Three hours", number)[0] * 3 >= int(minutes) * 4, "A room adds a third."
+
+
+def sections(path, wanted):
+    """A notebook of the cells before the first section, and of those of the wanted sections."""
+    notebook, section, kept = nbformat.read(path, 4), "ahead", []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (title := re.match(r"## (?:(\d+)\.)?", cell.source)):
+            section = title[1] or ("ahead" if section == "ahead" else "after")
+        if section in {"ahead", *wanted}:
+            kept.append((section, cell))
+    assert {section for section, _ in kept} == {"ahead", *wanted}
+    notebook.cells = [cell for _, cell in kept]
+    return notebook
+
+
+@pytest.mark.parametrize(("number", "expected"), [(5, "1234"), (6, "1457")])
+def test_the_one_hour_timetable_runs_section_by_section(
+    tmp_path, monkeypatch, home_with_cache, number, expected
+):
+    """With what everybody has by then, the sections that the page names run in their order."""
+    said = row_of("One hour", number)[1].partition("sections ")[2]
+    first, to, last = said.partition(" to ")
+    wanted = "".join(map(str, range(int(first), int(last) + 1)) if to else re.findall(r"\d", said))
+    assert wanted == expected
+    home = home_with_cache()
+    monkeypatch.setenv("WORKSHOP_HOME", str(home))
+    assert call([".venv/bin/workshop", "catch-up", str(number)], home).returncode == 0
+    (path,) = (PROJECT / "notebooks").glob(f"{number:02}_*.ipynb")
+    # It raises what a cell raises.
+    client = nbclient.NotebookClient(sections(path, wanted), kernel_name="python3")
+    client.execute(cwd=str(path.parent))
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64" or sys.version_info < (3, 11),
+    reason="the page speaks of Linux on x86-64, and of a Python of today",
+)
+def test_how_many_files_a_wheelhouse_holds():
+    """`./install.sh --download` says it at its end; each package of the lock is one file."""
+    (files,) = re.findall(r"holds (\d+) files", written(PROJECT / "docs" / "instructor.md"))
+    assert int(files) == len(machine.locked())
 
 
 # ---- What repo2docker looks for (its documentation: "Configuration files")

@@ -1,4 +1,8 @@
 import json
+import os
+import re
+import time
+import unicodedata
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -106,7 +110,7 @@ def test_everybody_in_lines():
     ]
     lines = classroom.text(people, ["x.json is damaged."]).splitlines()
     head, ada, ben, cem = (line.split() for line in lines[:4])
-    assert head == [name[:2] for name in NOTEBOOKS]
+    assert head == [*(name[:2] for name in NOTEBOOKS), "System", "Python", "Memory"]
     rest = ["."] * (len(NOTEBOOKS) - 3)
     assert ada == ["ada", "ok", "ok", "ok", *rest]
     assert ben == ["ben", "X", ".", ".", *rest] and cem == ["cem", ".", ".", ".", *rest]
@@ -117,11 +121,128 @@ def test_everybody_in_lines():
         f"1  {NOTEBOOKS[2]}",
         "",
         "Need help:",
-        "ben       Disk: full -> make room",
+        "Disk: full -> make room",
+        "ben",
         "",
         "Skipped:",
         "x.json is damaged.",
     ]
+
+
+def test_what_each_machine_is(tmp_path):
+    machine = {"system": "Windows 11", "python": "3.12.4", "memory_bytes": 17_000_000_000}
+    odd = {"system": None, "python": "3.13.0", "memory_bytes": float("nan")}
+    write(tmp_path, ada=doctor() | {"machine": machine}, ben=doctor() | {"machine": odd})
+    write(tmp_path, cem=run("ok") | {"machine": machine})
+    lines = CliRunner().invoke(main, ["class", str(tmp_path)]).stdout.splitlines()
+    assert all(re.search(r" Windows 11  3\.12\.4  17 GB$", lines[row]) for row in (1, 3))
+    assert re.search(r"\. {10,}3\.13\.0$", lines[2])
+
+
+def test_the_newest_record_counts_whatever_kind_it_is(tmp_path):
+    old, new = ({"started": f"2026-03-0{day}T14:00:00Z"} for day in (1, 2))
+    ok, failed = run("ok", "ok", "ok"), run("ok", "ok", "failed", failure="no memory")
+    done, none = doctor(done=NOTEBOOKS[1:3]), doctor(done=[])
+    write(
+        tmp_path,
+        **{"a__1": failed | old, "a__2": done | new},
+        **{"b__1": done | old, "b__2": failed | new},
+        **{"c__1": ok | old, "c__2": none | new},
+        **{"d__1": doctor(Disk="full") | old, "d__2": done | new},
+        **{"e__1": failed | old, "e__2": none | new},
+    )
+    people, _ = classroom.read(tmp_path)
+    found = {person.name: (letters(person)[:4], person.help) for person in people}
+    assert found == {
+        "a": ("ooo.", []),
+        "b": ("oox.", ["no memory"]),
+        "c": ("o...", []),
+        "d": ("ooo.", []),
+        "e": ("o.x.", ["no memory"]),
+    }
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["ada.json", "ada.json.txt", "ADA.JSON", "ada (1).json"])
+def test_what_windows_makes_of_a_file(tmp_path, encoding, name):
+    text = json.dumps(doctor(Disk="voll für heute"), ensure_ascii=False)
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    (person,), skipped = classroom.read(tmp_path)
+    assert person.name.lower() == "ada" and skipped == []
+    assert person.help == ["Disk: voll für heute -> do this"]
+
+
+def test_names_that_a_mac_writes_in_another_way_are_the_same(tmp_path):
+    for form in ("NFC", "NFD"):
+        write(tmp_path / "class", **{unicodedata.normalize(form, "jürgen"): doctor()})
+    (tmp_path / "names.txt").write_bytes("Jürgen\r\n\r\n Ada Lovelace \r\n".encode("utf-16"))
+    words = ["class", str(tmp_path / "class"), "--roster", str(tmp_path / "names.txt")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0 and "1 attendee;" in result.stdout
+    assert result.stdout.partition("Nothing has come from:\n")[2].split() == ["Ada", "Lovelace"]
+    write(tmp_path / "class", zoe=doctor())
+    result = CliRunner().invoke(main, words)
+    assert result.stdout.partition("Not on the list:\n")[2].split() == ["zoe"]
+
+
+@pytest.mark.parametrize("content", [None, b"a" * 2_000_000])
+def test_a_list_of_names_that_is_none(tmp_path, content):
+    write(tmp_path / "class", ada=doctor())
+    if content:
+        (tmp_path / "names.txt").write_bytes(content)
+    words = ["class", str(tmp_path / "class"), "--roster", str(tmp_path / "names.txt")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1 and result.stdout == "" and "names.txt" in result.stderr
+
+
+def test_equal_problems_are_one(tmp_path):
+    advice = {"Disk": "0.1 GB free, the course takes 0.3 GB"}
+    write(tmp_path, ada=doctor(**advice), ben=doctor(Kernel="gone"), cem=doctor(**advice))
+    write(tmp_path, dana=doctor(Disk="0.2 GB free, the course takes 0.3 GB"))
+    text = classroom.text(*classroom.read(tmp_path))
+    assert text.partition("Need help:\n")[2].splitlines() == [
+        "  Disk: 0.1 GB free, the course takes 0.3 GB -> do this",
+        "      ada, cem, dana",
+        "  Kernel: gone -> do this",
+        "      ben",
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes in folders")
+def test_nothing_of_a_folder_stops_the_class(tmp_path):
+    """Each file is answered with one line, within seconds and without much memory."""
+    write(tmp_path, ada=doctor(), types=doctor(done=[{"a": 1}]) | {"machine": []})
+    write(
+        tmp_path, deep="[" * 200_000, deeper='{"a":' * 100_000, digits='{"a": ' + "9" * 6000 + "}"
+    )
+    write(tmp_path, nan='{"kind": "doctor", "checks": NaN, "done": []}', empty="", number="5")
+    (tmp_path / "long.json").write_text('{"kind": "doctor", "done": [' + '"x",' * 1_000_000 + "1]}")
+    with (tmp_path / "huge.json").open("wb") as file:
+        file.truncate(10_000_000_000)
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "nowhere.json").symlink_to("gone")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "notes.docx").write_text("notes")
+    started = time.monotonic()
+    result = CliRunner().invoke(main, ["class", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert time.monotonic() - started < 20
+    skipped = result.stdout.partition("Skipped:\n")[2].splitlines()
+    names = ("types", "deep", "deeper", "digits", "nan", "empty", "number", "long", "huge", "pipe")
+    for name in (*(f"{name}.json" for name in (*names, "nowhere")), "notes.docx"):
+        assert sum(f"/{name} " in f"{line} ".replace(":", " ") for line in skipped) == 1, name
+    assert len(skipped) == len(names) + 2 and "1 attendee;" in result.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_what_may_not_be_read_is_said(tmp_path):
+    write(tmp_path, ada=doctor(), ben=doctor(), cem__a=doctor())
+    (tmp_path / "ben.json").chmod(0)
+    (tmp_path / "cem").chmod(0)
+    people, skipped = classroom.read(tmp_path)
+    (tmp_path / "cem").chmod(0o700)
+    assert [person.name for person in people] == ["ada"]
+    assert len(skipped) == 2 and all("Permission denied" in line for line in skipped)
 
 
 def test_damaged_files_are_named_and_skipped(tmp_path):

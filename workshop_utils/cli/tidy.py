@@ -3,14 +3,24 @@
 import os
 import shutil
 import signal
+import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 # Ctrl-C is Python's own matter. Those that a system does not have are left out.
 _SIGNALS = ("SIGHUP", "SIGTERM", "SIGQUIT", "SIGBREAK", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+
+
+class _Signal(SystemExit):
+    """A signal that wants the program to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
 
 
 @contextmanager
@@ -21,25 +31,50 @@ def tidy() -> Iterator[None]:
     The folder is the command's own, and that of all programs that it starts: TensorFlow in a kernel
     that is ended, for instance, has no time to remove what it has written there.
     """
-    _signals_as_exceptions()
-    with _temporary_folder():
+    with _signals_as_exceptions() as no_more_signals, _temporary_folder():
         try:
             yield
         except BaseException:
+            no_more_signals()
             _end_children()
             raise
+        finally:
+            no_more_signals()
 
 
-def _signals_as_exceptions() -> None:
+@contextmanager
+def _signals_as_exceptions() -> Iterator[Callable[[], None]]:
+    """Raise _Signal for each signal that would end the process, until the function is called."""
+
     def leave(number: int, frame: FrameType | None) -> None:
-        for other in known:  # What tidies up is not to be interrupted.
-            signal.signal(other, signal.SIG_IGN)
-        raise SystemExit(128 + number)
+        no_more_signals()  # What tidies up is not to be interrupted.
+        raise _Signal(number)
 
-    known = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    for number in known:
-        if signal.getsignal(number) is signal.SIG_DFL:  # Others, such as nohup, have their reasons.
+    def no_more_signals() -> None:
+        for number in ours:
+            signal.signal(number, signal.SIG_IGN)
+
+    def hook(lost: "sys.UnraisableHookArgs") -> None:
+        """Python swallows what is raised while it collects garbage: raise it again a bit later."""
+        if isinstance(lost.exc_value, _Signal):
+            number = lost.exc_value.number
             signal.signal(number, leave)
+            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+        else:
+            former_hook(lost)
+
+    former_hook, sys.unraisablehook = sys.unraisablehook, hook
+    known = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    # Whoever ignores one, such as nohup, has reasons.
+    ours = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, leave)
+    try:
+        yield no_more_signals
+    finally:
+        sys.unraisablehook = former_hook
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def _attendee(name: str, found: list[dict[str, Any]]) -> Attendee:
     names = [path.stem for path in course_notebooks.notebooks().values()]
     person = Attendee(name, dict.fromkeys(names, OPEN))
     newest = {record["kind"]: record for record in sorted(found, key=_time)}
-    for record in sorted(newest.values(), key=_time):
+    for record in sorted(newest.values(), key=lambda one: _time(one) or "later"):
         person.machine |= record.get("machine", {})
         (_add_run if record["kind"] == "run" else _add_doctor)(person, record)
     if FAILED in person.states.values():
@@ -138,7 +138,7 @@ def _attendee(name: str, found: list[dict[str, Any]]) -> Attendee:
 
 
 def _time(record: dict[str, Any]) -> str:
-    """When a record was begun, as a text that sorts by time; that of an old doctor is unknown."""
+    """When a record was begun, as a text that sorts by time; older doctors did not say so."""
     started = str(record.get("started", ""))
     return started if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", started) else ""
 
@@ -155,7 +155,7 @@ def _add_doctor(person: Attendee, doctor: dict[str, Any]) -> None:
     for name in set(paths.MADE_BY.values()) & person.states.keys():
         if name in doctor["done"]:
             person.states[name] = DONE
-        elif person.states[name] == DONE:  # and its results have been removed since
+        elif person.states[name] == DONE and _time(doctor):  # Its results have been removed since.
             person.states[name] = OPEN
     wrong = [check for check in doctor["checks"] if check["required"] and not check["ok"]]
     person.states[min(person.states)] = FAILED if wrong else DONE

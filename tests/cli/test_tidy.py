@@ -1,0 +1,76 @@
+"""A command leaves nothing behind but its results; test_surroundings.py ends real ones."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+if not hasattr(signal, "SIGHUP"):
+    pytest.skip("the system has no signals but those of the console", allow_module_level=True)
+
+SCRIPT = """
+import os, signal, subprocess, sys, tempfile, time, weakref
+from workshop_utils.cli.tidy import tidy
+with tidy():
+    folder = tempfile.mkdtemp()
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    print(child.pid, folder, flush=True)
+    {body}
+"""
+WAIT = "time.sleep(60)"
+# The handler runs as soon as the callback's first line has, and there nothing can be raised.
+IN_A_CALLBACK = """
+    class Thing: pass
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: (os.kill(os.getpid(), {number}), time.sleep(0.1)))
+    del thing
+    time.sleep(60)"""
+
+
+def run(tmp_path, body, number=None):
+    """(exit code, whether its child lives, what is in its temporary folder, its stderr)."""
+    command = [sys.executable, "-c", SCRIPT.format(body=body)]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        child, folder = process.stdout.readline().split()
+        assert folder.startswith(str(tmp_path))
+        if number:
+            process.send_signal(number)
+        _, errors = process.communicate(timeout=100)
+    try:
+        os.kill(int(child), 0)
+        lives = True
+    except ProcessLookupError:
+        lives = False
+    return process.returncode, lives, list(tmp_path.iterdir()), errors
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGALRM", "SIGXCPU"])
+def test_a_signal_ends_child_and_folder(tmp_path, name):
+    number = getattr(signal, name)
+    assert run(tmp_path, WAIT, number) == (128 + number, False, [], "")
+
+
+def test_ctrl_c_and_an_error_do_too(tmp_path):
+    for body, number in ((WAIT, signal.SIGINT), ("raise ValueError", None)):
+        code, *rest, errors = run(tmp_path, body, number)
+        assert code != 0 and rest == [False, []] and "Traceback" in errors
+
+
+def test_a_signal_while_nothing_can_be_raised_is_not_lost(tmp_path):
+    body = IN_A_CALLBACK.format(number=int(signal.SIGTERM))
+    assert run(tmp_path, body) == (128 + signal.SIGTERM, False, [], "")
+
+
+def test_what_nohup_ignores_stays_ignored(tmp_path):
+    body = "os.kill(os.getpid(), signal.SIGHUP); child.kill(); child.wait()"
+    script = SCRIPT.format(body=body).replace(
+        "with tidy", "signal.signal(1, signal.SIG_IGN)\nwith tidy"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    assert result.returncode == 0 and list(tmp_path.iterdir()) == []
