@@ -114,11 +114,12 @@ def test_moving_a_slider_draws_another_picture():
         before = image.value
         slider.value = value
         assert image.value != before and size(image.value) == size(before)
-    assert image.value == explore._png(noise=0.4, neurons=3, seed=9)
+    assert (image.value, image.tooltip) == explore._shown(noise=0.4, neurons=3, seed=9)
 
 
 def test_a_picture_stands_in_where_there_are_no_widgets(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    shown = explore.Knobs()._repr_mimebundle_()
+    shown, metadata = explore.Knobs()._repr_mimebundle_()
+    assert "int8: highest" in metadata["image/png"]["alt"]
     assert set(shown) == {"image/png", "text/plain"}
     assert size(base64.b64decode(shown["image/png"]))[0] > 600

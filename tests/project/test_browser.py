@@ -29,7 +29,6 @@ sync_api = pytest.importorskip("playwright.sync_api")
 EPOCHS = 60  # in place of 500: this test is about what is shown, not about what is learned
 TOKEN = "a-token-for-this-test"
 SETTINGS = {
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     # All cells in the page, so that all of them can be looked at.
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
@@ -155,6 +154,8 @@ def test_an_attendee_goes_through_the_course(lab, page, screenshots):
     names = [path.name for number, path in notebooks.notebooks().items() if number <= "06"]
     for number, name in enumerate(names):
         wait_for_notebook(page, name)
+        assert page.locator(".jp-toastContainer, .Toastify__toast").count() == 0, "It asks."
+        assert page.locator(".jp-CodeCell .cm-content.cm-lineWrapping").count() > 0
         page.screenshot(path=screenshots / f"{name[:2]}_opened.png")
         run_all(page, name)
         look_at_outputs(page, name)
@@ -204,12 +205,17 @@ def look_at_outputs(page, name):
                 assert output["output_type"] != "error", f"{name}: {source}: {output}"
                 assert output.get("name") != "stderr", f"{name}: {source}: {output}"
                 pictures += any(kind.startswith("image/") for kind in output.get("data", {}))
-    sizes = page.evaluate(
-        "() => [...document.querySelectorAll('.jp-NotebookPanel:not(.lm-mod-hidden) "
-        ".jp-OutputArea-output img')].map(img => [img.naturalWidth, img.clientWidth, img.complete])"
+    images = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output img")
+    if pictures:
+        images.nth(pictures - 1).wait_for()  # The knobs draw theirs when they are there.
+    found = images.evaluate_all(
+        "images => images.map(img =>"
+        " [img.naturalWidth, img.clientWidth, img.complete, img.alt || img.title])"
     )
-    assert len(sizes) == pictures
-    assert all(natural > 100 and shown > 100 and done for natural, shown, done in sizes), sizes
+    assert len(found) == pictures
+    for natural, shown, done, words in found:
+        assert natural > 100 and shown > 100 and done, found
+        assert len(words) > 40, f"{name}: a picture without alternative text."
     bars = page.locator(".jp-Notebook:visible .jp-OutputArea-output pre", has_text="100% |")
     assert bars.count() == {"03": 2, "04": 1}.get(name[:2], 0)
     for text in bars.all_inner_texts():
