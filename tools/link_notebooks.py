@@ -17,7 +17,7 @@ from workshop_utils.running import notebooks
 
 CONTENTS = paths.NOTEBOOKS_DIR / "README.md"
 _NAVIGATION = re.compile(r"(?m)^(?:previous: )?\[.*\]\((?:\.\./)?README\.md\).*$|^Next: \[.*$")
-_GLOSSARY_LINK = re.compile(r"\[([^\]]+)\]\(glossary\.md#[a-z-]+\)")
+_GLOSSARY_LINK = re.compile(r"\[([^\]]+)\]\(glossary\.md#[\w-]+\)")
 # Where no link goes: code, links, headings, tables, display.
 _NOT_PROSE = re.compile(r"(?m)```[\s\S]*?```|`[^`\n]+`|\[[^\]]*\]\([^)]*\)|^#.*$|^\|.*$|^ {4}.*$")
 
@@ -44,8 +44,9 @@ def title(cells):
 
 
 def terms():
-    """The words of the glossary, its headings."""
-    return re.findall(r"(?m)^## (.+)$", paths.GLOSSARY.read_text(encoding="utf-8"))
+    """The words of the glossary, its headings; 'tensor arena' comes before 'tensor'."""
+    words = re.findall(r"(?m)^## (.+)$", paths.GLOSSARY.read_text(encoding="utf-8"))
+    return sorted(words, key=len, reverse=True)
 
 
 def navigation(number, names, titles):
@@ -70,21 +71,31 @@ def linked(cells, line, words):
     for word in words:
         # The goals on top are for reading, so the body comes first.
         for cell in cells[1:]:
-            if cell["cell_type"] == "markdown" and _link_first(cell, word):
+            if cell["cell_type"] == "markdown" and _link_first(cell, word, words):
                 break
     return cells
 
 
-def _link_first(cell, word):
-    """Link the first use of a word in a cell's prose. Returns whether there was one."""
+def _link_first(cell, word, words):
+    """Link the first use of a word in a cell's prose. Returns whether there was one.
+
+    A word within a longer one of `words` is not used.
+    """
     text = notebooks.source(cell)
     barred = [match.span() for match in _NOT_PROSE.finditer(text)]
-    for use in re.finditer(rf"\b{word}(?:s|es)?\b", text, re.IGNORECASE):
+    for longer in words:
+        if word in longer and word != longer:
+            barred += [use.span() for use in _uses(longer, text)]
+    for use in _uses(word, text):
         if not any(start < use.end() and use.start() < end for start, end in barred):
             link = f"[{use[0]}](glossary.md#{word.replace(' ', '-')})"
             _set(cell, text[: use.start()] + link + text[use.end() :])
             return True
     return False
+
+
+def _uses(word, text):
+    return re.finditer(rf"\b{word}(?:s|es)?\b", text, re.IGNORECASE)
 
 
 def contents(pages, titles):

@@ -7,6 +7,7 @@ scheme does. Neither Keras nor the converter has a part in it.
 """
 
 import base64
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,6 +136,10 @@ class Knobs:
         return data, {"image/png": {"alt": self.alt}}
 
 
+def _element(png: bytes, alt: str) -> str:
+    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
 def _widget(values: dict[str, Any], png: bytes, alt: str) -> "VBox | None":
     """Sliders above a picture that follows them; None without ipywidgets."""
     try:
@@ -151,12 +156,11 @@ def _widget(values: dict[str, Any], png: bytes, alt: str) -> "VBox | None":
         ),
         "seed": ipywidgets.IntSlider(values["seed"], min=0, max=50, description="Seed", **look),
     }
-    image = ipywidgets.Image(
-        value=png, format="png", tooltip=alt, layout=ipywidgets.Layout(width="648px")
-    )
+    # Of HTML, since the widget for images has no alternative text.
+    image = ipywidgets.HTML(_element(png, alt))
 
     def redraw(change: Any) -> None:
-        image.value, image.tooltip = _shown(**{name: one.value for name, one in sliders.items()})
+        image.value = _element(*_shown(**{name: one.value for name, one in sliders.items()}))
 
     for slider in sliders.values():
         slider.observe(redraw, "value")

@@ -209,8 +209,7 @@ def look_at_outputs(page, name):
     if pictures:
         images.nth(pictures - 1).wait_for()  # The knobs draw theirs when they are there.
     found = images.evaluate_all(
-        "images => images.map(img =>"
-        " [img.naturalWidth, img.clientWidth, img.complete, img.alt || img.title])"
+        "images => images.map(img => [img.naturalWidth, img.clientWidth, img.complete, img.alt])"
     )
     assert len(found) == pictures
     for natural, shown, done, words in found:
@@ -224,7 +223,7 @@ def look_at_outputs(page, name):
 
 def turn_a_knob(page, screenshots):
     """Another number of neurons gives another picture, within some seconds."""
-    image = page.locator(".jp-Notebook:visible .widget-image").first
+    image = page.locator(".jp-Notebook:visible .widget-html img").first
     image.scroll_into_view_if_needed()
     assert page.locator(".jp-Notebook:visible .widget-slider").count() == 3
     before = image.get_attribute("src")
@@ -233,8 +232,9 @@ def turn_a_knob(page, screenshots):
     for _ in range(8):
         handle.press("ArrowLeft")
     page.wait_for_function(
-        "([image, before]) => image.src !== before && image.naturalWidth > 400",
-        arg=[image.element_handle(), before],
+        "before => { const image = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) "
+        ".widget-html img'); return image.src !== before && image.naturalWidth > 400 }",
+        arg=before,
         timeout=10_000,
     )
     page.wait_for_timeout(1000)

@@ -232,4 +232,6 @@ def test_no_alternative_text_of_a_notebook_is_markup(tmp_path):
     )
     cell = nbformat.v4.new_code_cell("1", execution_count=1, outputs=[output])
     write_notebook(tmp_path / "01_a.ipynb", [cell])
-    assert not harmful(page.rebuild(tmp_path).read_text(encoding="utf-8"))
+    text = page.rebuild(tmp_path).read_text(encoding="utf-8")
+    assert [one for one in elements(text) if one[0] == "img"] == [("img", "alt", "src")]
+    assert all((one[0], one[1]) in {("img", "alt"), ("img", "src")} for one in harmful(text))

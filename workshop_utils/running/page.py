@@ -172,7 +172,7 @@ def _linked_within_the_page(text: str, present: set[str]) -> str:
         return f"[{link[1]}](#{link[2]})" if link[2] in present else link[1]
 
     text = re.sub(r"\[([^\]]*)\]\((\d\d_\w+)\.ipynb\)", notebook, text)
-    text = re.sub(r"\]\(glossary\.md(?:#([a-z-]+))?\)", _glossary_link, text)
+    text = re.sub(r"\]\(glossary\.md(?:#([\w-]+))?\)", _glossary_link, text)
     return re.sub(r"\]\((?:\.\./)?README\.md\)", "](#contents)", text)
 
 
