@@ -1,4 +1,5 @@
 """Links of the notebooks: previous, contents, next; and each word of the glossary where first used.
+And where slides begin, for "jupyter nbconvert --to slides".
 
     .venv/bin/python tools/link_notebooks.py            # makes them, and notebooks/README.md
     .venv/bin/python tools/link_notebooks.py --check    # exit code 1 if one is missing or wrong
@@ -20,6 +21,8 @@ _NAVIGATION = re.compile(r"(?m)^(?:previous: )?\[.*\]\((?:\.\./)?README\.md\).*$
 _GLOSSARY_LINK = re.compile(r"\[([^\]]+)\]\(glossary\.md#[\w-]+\)")
 # Where no link goes: code, links, headings, tables, display.
 _NOT_PROSE = re.compile(r"(?m)```[\s\S]*?```|`[^`\n]+`|\[[^\]]*\]\([^)]*\)|^#.*$|^\|.*$|^ {4}.*$")
+
+_SLIDES = {"#": "slide", "##": "slide", "###": "subslide"}
 
 _HEAD = """\
 # Contents
@@ -60,9 +63,14 @@ def navigation(number, names, titles):
 def linked(cells, line, words):
     """The notebook's cells with `line` at the top and at the end, and the glossary's words linked.
 
-    cells: list of dictionaries, changed in place. words: list of text.
+    cells: list of dictionaries, changed in place. words: list of text. A heading begins a slide.
     """
     for cell in cells:
+        slide = _SLIDES.get(notebooks.source(cell).partition(" ")[0])
+        if cell["cell_type"] == "markdown" and slide:
+            cell["metadata"]["slideshow"] = {"slide_type": slide}
+        else:
+            cell["metadata"].pop("slideshow", None)
         if cell["cell_type"] == "markdown":
             _set(cell, _GLOSSARY_LINK.sub(r"\1", notebooks.source(cell)))
     head, _, rest = _NAVIGATION.sub("", notebooks.source(cells[0])).partition("\n")

@@ -26,7 +26,7 @@ from workshop_utils import files, paths
 from workshop_utils.paths import Home
 from workshop_utils.running import catchup, notebooks, page
 
-KEPT_METADATA = {"tags", "jupyter"}
+KEPT_METADATA = {"tags", "jupyter", "slideshow"}
 
 
 def execute(path):

@@ -164,7 +164,7 @@ def test_the_script_links_a_word_once_and_only_in_prose():
         "\nTensor arenas TensorFlow tensor",
         "## Recap\n\nloss [zero points](glossary.md#zero-point)\n\nNext: [10](10_x.ipynb)",
     ]
-    cells = [{"cell_type": "markdown", "source": [text]} for text in sources]
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": [text]} for text in sources]
     for _ in range(2):  # and the second time changes nothing
         link_notebooks.linked(cells, "[Contents](README.md)", ["tensor arena", "tensor", "loss"])
         texts = ["".join(cell["source"]) for cell in cells]
@@ -176,6 +176,26 @@ def test_the_script_links_a_word_once_and_only_in_prose():
             .replace(" tensor", " [tensor](glossary.md#tensor)"),
             "## Recap\n\nloss zero points\n\n[Contents](README.md)",
         ]
+
+
+def test_a_heading_begins_a_slide_and_nothing_else():
+    sources = [
+        "# 9 · Title\n\ngoals",
+        "## A\n\ntext",
+        "text",
+        "### B",
+        "# x = 1",
+        "## Recap\n\nend",
+    ]
+    cells = [
+        {"cell_type": "code" if text == "# x = 1" else "markdown", "source": [text],
+         "metadata": {"slideshow": {"slide_type": "skip"}, "tags": ["a"]}}
+        for text in sources
+    ]  # fmt: skip
+    link_notebooks.linked(cells, "[Contents](README.md)", [])
+    slides = [cell["metadata"].get("slideshow", {}).get("slide_type") for cell in cells]
+    assert slides == ["slide", "slide", None, "subslide", None, "slide"]
+    assert all(cell["metadata"]["tags"] == ["a"] for cell in cells)
 
 
 def test_every_word_of_the_glossary_is_linked():

@@ -1,7 +1,14 @@
-// A plugin for JupyterLab 4.6, which does not show the alternative text of a picture that stands in
-// the output's metadata. It is written by hand in the form that JupyterLab's module federation
-// loads, so that nothing has to be built.
+// A plugin for JupyterLab 4.6. JupyterLab does not show the alternative text of a picture, which
+// stands in the output's metadata, and some of its themes' colours for code have a contrast of less
+// than 4.5. The plugin is written by hand in the form that JupyterLab's module federation loads, so
+// that nothing has to be built.
 (() => {
+  const COLOURS = `
+    body[data-jp-theme-name="JupyterLab Light"] { --jp-mirror-editor-operator-color: #8a1ad1;
+      --jp-mirror-editor-number-color: #007000; --jp-mirror-editor-comment-color: #306868;
+      --jp-mirror-editor-bracket-color: #6e6e3c; --jp-cell-prompt-not-active-opacity: 1; }
+    body[data-jp-theme-name="JupyterLab Dark"] { --jp-mirror-editor-comment-color: #7fb5b5;
+      --jp-mirror-editor-def-color: #64b5f6; }`;
   const KINDS = ["image/png", "image/svg+xml"];
 
   const describe = (app) => {
@@ -20,10 +27,12 @@
   };
 
   const plugin = {
-    id: "workshop-alt-text:plugin",
-    description: "Gives pictures in outputs their alternative text.",
+    id: "workshop-accessibility:plugin",
+    description: "Alternative text for pictures, and colours of code that stand out.",
     autoStart: true,
     activate: (app) => {
+      const style = document.head.appendChild(document.createElement("style"));
+      style.textContent = COLOURS;
       let waits = false;
       const hasPicture = (node) => node.nodeName === "IMG" || node.querySelector?.("img");
       new MutationObserver((changes) => {
@@ -38,7 +47,7 @@
   };
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};
-  window._JUPYTERLAB["workshop-alt-text"] = {
+  window._JUPYTERLAB["workshop-accessibility"] = {
     init: () => {},
     get: async () => () => ({ __esModule: true, default: plugin }),
   };
