@@ -175,6 +175,7 @@ build() {
         --no-deps --no-build-isolation "$@" -e .
     [ -d "$target/pristine" ] || [ ! -d notebooks ] || # for "workshop reset" where there is no git
         step "copying the notebooks" cp -R notebooks "$target/pristine"
+    [ ! -d jupyter ] || step "copying the settings of Jupyter" cp -R jupyter/. "$target"
     step "finishing .venv" write_stamp "$target"
 }
 

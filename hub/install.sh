@@ -35,6 +35,7 @@ target=$(CDPATH='' cd -- "$target" && pwd -P)
 "$uv" venv --quiet --allow-existing --python "${PYTHON:-$course/.venv/bin/python}" "$target/.venv"
 "$uv" pip sync --quiet --python "$target/.venv/bin/python" --require-hashes --compile-bytecode \
     "$hub/requirements.lock"
+cp -R -- "$course/jupyter/." "$target/.venv"
 [ "$target" = "$hub" ] || cp -- "$hub/package.json" "$hub/package-lock.json" "$target"
 npm ci --prefix "$target" --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
 printf 'The hub is installed in %s\n' "$target"

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import sys
 
 import numpy as np
@@ -105,6 +106,11 @@ def size(content):
     return Image.open(io.BytesIO(content)).size
 
 
+def shown_in(html):
+    """The picture in an element of HTML."""
+    return base64.b64decode(re.search('base64,([^"]+)"', html)[1])
+
+
 def test_moving_a_slider_draws_another_picture():
     pytest.importorskip("ipywidgets")
     knobs = explore.Knobs()
@@ -113,12 +119,14 @@ def test_moving_a_slider_draws_another_picture():
     for slider, value in zip(sliders, (0.4, 3, 9), strict=True):
         before = image.value
         slider.value = value
-        assert image.value != before and size(image.value) == size(before)
-    assert image.value == explore._png(noise=0.4, neurons=3, seed=9)
+        assert image.value != before and size(shown_in(image.value)) == size(shown_in(before))
+    png, alt = explore._shown(noise=0.4, neurons=3, seed=9)
+    assert shown_in(image.value) == png and f'alt="{alt}"' in image.value
 
 
 def test_a_picture_stands_in_where_there_are_no_widgets(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    shown = explore.Knobs()._repr_mimebundle_()
+    shown, metadata = explore.Knobs()._repr_mimebundle_()
+    assert "int8: highest" in metadata["image/png"]["alt"]
     assert set(shown) == {"image/png", "text/plain"}
     assert size(base64.b64decode(shown["image/png"]))[0] > 600

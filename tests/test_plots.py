@@ -3,12 +3,13 @@ import io
 import matplotlib
 import numpy as np
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
-from workshop_utils import plots
+from workshop_utils import alt_text, plots
 
 X = np.linspace(0, 6, 30)
 HISTORY = {name: list(np.linspace(1, 0.1, 40)) for name in ("loss", "val_loss", "mae", "val_mae")}
@@ -81,6 +82,9 @@ def test_the_sine_behind_predictions_is_one_whole_turn():
 def test_the_led_goes_through_every_brightness():
     picture = plots.animate_led(np.array([0, 128, 255], np.uint8), seconds=3).data
     assert picture.startswith("<svg") and picture.endswith("</svg>")
+    words = plots.animate_led(np.array([0, 128, 255], np.uint8), seconds=3).metadata["alt"]
+    assert "every 3 seconds, from 0 to 255 of 255: brightest after 2.0 s, darkest" in words
+    assert f"<title>{words}</title>" in plots.animate_led([0, 128, 255], seconds=3).data
     assert picture.count('values="0.00;0.50;1.00" dur="3s" repeatCount="indefinite"') == 2
 
 
@@ -97,6 +101,24 @@ def test_several_predictions_differ_in_shape_not_only_in_colour():
     for look in plots.PREDICTION_LOOKS:
         contrast = 1.05 / (luminance(look["color"]) + 0.05)
         assert contrast >= 3, "Too pale on white for the last row."
+
+
+def test_everything_drawn_stands_out_from_white(dataset):
+    for name, axes in pictures(dataset).items():
+        for line in axes.get_lines():
+            contrast = 1.05 / (luminance(line.get_color()) + 0.05)
+            assert contrast >= 3, f"{name}: {line.get_label()}"
+
+
+def test_a_notebook_shows_a_picture_with_its_text(monkeypatch):
+    shell = InteractiveShell()
+    shell.kernel = True
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    axes = plots.plot_samples(X, np.sin(X), "Samples")
+    data, metadata = shell.display_formatter.format(axes.figure)
+    assert data["image/png"] == plots.png(axes.figure)
+    assert metadata["image/png"]["alt"] == data["text/plain"] == alt_text.describe(axes.figure)
+    assert data["text/plain"].startswith("Samples. A plot of y over x (radians). 30 marks: highest")
 
 
 def test_the_users_own_style_stays(dataset):

@@ -1,4 +1,5 @@
 """Links of the notebooks: previous, contents, next; and each word of the glossary where first used.
+And where slides begin, for "jupyter nbconvert --to slides".
 
     .venv/bin/python tools/link_notebooks.py            # makes them, and notebooks/README.md
     .venv/bin/python tools/link_notebooks.py --check    # exit code 1 if one is missing or wrong
@@ -17,9 +18,11 @@ from workshop_utils.running import notebooks
 
 CONTENTS = paths.NOTEBOOKS_DIR / "README.md"
 _NAVIGATION = re.compile(r"(?m)^(?:previous: )?\[.*\]\((?:\.\./)?README\.md\).*$|^Next: \[.*$")
-_GLOSSARY_LINK = re.compile(r"\[([^\]]+)\]\(glossary\.md#[a-z-]+\)")
+_GLOSSARY_LINK = re.compile(r"\[([^\]]+)\]\(glossary\.md#[\w-]+\)")
 # Where no link goes: code, links, headings, tables, display.
 _NOT_PROSE = re.compile(r"(?m)```[\s\S]*?```|`[^`\n]+`|\[[^\]]*\]\([^)]*\)|^#.*$|^\|.*$|^ {4}.*$")
+
+_SLIDES = {"#": "slide", "##": "slide", "###": "subslide"}
 
 _HEAD = """\
 # Contents
@@ -44,8 +47,9 @@ def title(cells):
 
 
 def terms():
-    """The words of the glossary, its headings."""
-    return re.findall(r"(?m)^## (.+)$", paths.GLOSSARY.read_text(encoding="utf-8"))
+    """The words of the glossary, its headings; 'tensor arena' comes before 'tensor'."""
+    words = re.findall(r"(?m)^## (.+)$", paths.GLOSSARY.read_text(encoding="utf-8"))
+    return sorted(words, key=len, reverse=True)
 
 
 def navigation(number, names, titles):
@@ -59,9 +63,14 @@ def navigation(number, names, titles):
 def linked(cells, line, words):
     """The notebook's cells with `line` at the top and at the end, and the glossary's words linked.
 
-    cells: list of dictionaries, changed in place. words: list of text.
+    cells: list of dictionaries, changed in place. words: list of text. A heading begins a slide.
     """
     for cell in cells:
+        slide = _SLIDES.get(notebooks.source(cell).partition(" ")[0])
+        if cell["cell_type"] == "markdown" and slide:
+            cell["metadata"]["slideshow"] = {"slide_type": slide}
+        else:
+            cell["metadata"].pop("slideshow", None)
         if cell["cell_type"] == "markdown":
             _set(cell, _GLOSSARY_LINK.sub(r"\1", notebooks.source(cell)))
     head, _, rest = _NAVIGATION.sub("", notebooks.source(cells[0])).partition("\n")
@@ -70,21 +79,31 @@ def linked(cells, line, words):
     for word in words:
         # The goals on top are for reading, so the body comes first.
         for cell in cells[1:]:
-            if cell["cell_type"] == "markdown" and _link_first(cell, word):
+            if cell["cell_type"] == "markdown" and _link_first(cell, word, words):
                 break
     return cells
 
 
-def _link_first(cell, word):
-    """Link the first use of a word in a cell's prose. Returns whether there was one."""
+def _link_first(cell, word, words):
+    """Link the first use of a word in a cell's prose. Returns whether there was one.
+
+    A word within a longer one of `words` is not used.
+    """
     text = notebooks.source(cell)
     barred = [match.span() for match in _NOT_PROSE.finditer(text)]
-    for use in re.finditer(rf"\b{word}(?:s|es)?\b", text, re.IGNORECASE):
+    for longer in words:
+        if word in longer and word != longer:
+            barred += [use.span() for use in _uses(longer, text)]
+    for use in _uses(word, text):
         if not any(start < use.end() and use.start() < end for start, end in barred):
             link = f"[{use[0]}](glossary.md#{word.replace(' ', '-')})"
             _set(cell, text[: use.start()] + link + text[use.end() :])
             return True
     return False
+
+
+def _uses(word, text):
+    return re.finditer(rf"\b{word}(?:s|es)?\b", text, re.IGNORECASE)
 
 
 def contents(pages, titles):

@@ -4,7 +4,8 @@
     .venv/bin/python tools/refresh_notebooks.py --only 07    # one, with the reference artifacts
 
 Run it after every change to a notebook or to a helper whose results it shows. Artifacts go to a
-temporary folder. What a reader has no use for, such as times of execution, is left out. The
+temporary folder. What a reader has no use for, such as times and counts of execution, is left out:
+a cell without a count is one that has not run since the notebook was opened. The
 picture of the cell tagged 'readme' becomes docs/result.png, the artifacts become the reference for
 `workshop catch-up`, and the model becomes the firmware's reference model. A notebook alone changes
 neither of the two.
@@ -25,7 +26,7 @@ from workshop_utils import files, paths
 from workshop_utils.paths import Home
 from workshop_utils.running import catchup, notebooks, page
 
-KEPT_METADATA = {"tags", "jupyter"}
+KEPT_METADATA = {"tags", "jupyter", "slideshow"}
 
 
 def execute(path):
@@ -39,6 +40,11 @@ def execute(path):
     client.execute()
     for cell in notebook.cells:
         cell.metadata = {k: v for k, v in cell.metadata.items() if k in KEPT_METADATA}
+        if cell.cell_type == "code":
+            cell.execution_count = None
+            for output in cell.outputs:
+                if output.output_type == "execute_result":
+                    output.execution_count = None
     page.without_widgets(notebook)
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}

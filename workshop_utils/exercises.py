@@ -58,7 +58,9 @@ def places_of_kinks(answer: Any, x_train: np.ndarray) -> str:
             "there is more than a quarter of the range without any kink. What can the network "
             "draw there?"
         )
-    return RIGHT + "no neuron is dead before training. Now train, and compare the test losses."
+    return RIGHT + (
+        "no neuron is dead before training. Now train, and compare the validation losses."
+    )
 
 
 def first_good_epoch(answer: Any, val_loss: ArrayLike) -> str:

@@ -7,12 +7,13 @@ scheme does. Neither Keras nor the converter has a part in it.
 """
 
 import base64
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workshop_utils import data, plots
+from workshop_utils import alt_text, data, plots
 from workshop_utils.errors import require_int
 
 if TYPE_CHECKING:
@@ -99,12 +100,13 @@ def picture(noise: float = 0.1, neurons: int = 16, seed: int = 1) -> "Axes":
     return axes
 
 
-def _png(**choices: Any) -> bytes:
+def _shown(**choices: Any) -> tuple[bytes, str]:
+    """The picture as a PNG file, and in words."""
     import matplotlib.pyplot as plt
 
     figure = picture(**choices).get_figure(root=True)
     assert figure is not None, "Axes of ours have a figure."
-    content = plots.png(figure)
+    content = plots.png(figure), alt_text.describe(figure)
     plt.close(figure)
     return content
 
@@ -119,19 +121,26 @@ class Knobs:
 
     def __init__(self, noise: float = 0.1, neurons: int = 16, seed: int = 1) -> None:
         self.values: dict[str, Any] = {"noise": noise, "neurons": neurons, "seed": seed}
-        self.png = _png(**self.values)
-        self.widget = _widget(self.values, self.png)
+        self.png, self.alt = _shown(**self.values)
+        self.widget = _widget(self.values, self.png, self.alt)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         shown = self.widget._repr_mimebundle_() if self.widget is not None else {}
-        return {
+        data = {
             **shown,
             "image/png": base64.b64encode(self.png).decode(),
             "text/plain": "Three knobs: noise, neurons, seed",
         }
+        return data, {"image/png": {"alt": self.alt}}
 
 
-def _widget(values: dict[str, Any], png: bytes) -> "VBox | None":
+def _element(png: bytes, alt: str) -> str:
+    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+def _widget(values: dict[str, Any], png: bytes, alt: str) -> "VBox | None":
     """Sliders above a picture that follows them; None without ipywidgets."""
     try:
         import ipywidgets
@@ -147,10 +156,11 @@ def _widget(values: dict[str, Any], png: bytes) -> "VBox | None":
         ),
         "seed": ipywidgets.IntSlider(values["seed"], min=0, max=50, description="Seed", **look),
     }
-    image = ipywidgets.Image(value=png, format="png", layout=ipywidgets.Layout(width="648px"))
+    # Of HTML, since the widget for images has no alternative text.
+    image = ipywidgets.HTML(_element(png, alt))
 
     def redraw(change: Any) -> None:
-        image.value = _png(**{name: slider.value for name, slider in sliders.items()})
+        image.value = _element(*_shown(**{name: one.value for name, one in sliders.items()}))
 
     for slider in sliders.values():
         slider.observe(redraw, "value")

@@ -1,7 +1,8 @@
 """The course's pictures: arrays in, matplotlib Axes out, one look for all.
 
-Colours are Okabe and Ito's palette, which people with any kind of colour vision can tell apart;
-markers differ as well, for prints in grey. Sizes are chosen to be read from the last row.
+Colours are Okabe and Ito's palette, which people with any kind of colour vision can tell apart. On
+white each has a contrast of 3 or more: its light blue is darker here, and its orange is for the LED
+alone. Markers differ as well, for prints in grey. Sizes are chosen to be read from the last row.
 Introduced in notebook 02.
 """
 
@@ -15,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from workshop_utils import alt_text
+
 if TYPE_CHECKING:
     from IPython.display import SVG
 
@@ -27,10 +30,11 @@ BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK = (
     "#E69F00",
     "#009E73",
     "#D55E00",
-    "#56B4E9",
+    "#3296D2",
     "#CC79A7",
     "#000000",
 )
+GREY = "0.55"
 STYLE: Any = {  # Any: matplotlib's stubs ask for a Literal of 300 names
     "font.size": 14,
     "axes.titlesize": 15,
@@ -84,12 +88,22 @@ def png(figure: Figure) -> bytes:
 
 
 def _show_small_pictures() -> None:
-    """Have a notebook's kernel show figures by way of `png`."""
+    """Have a notebook's kernel show figures by way of `png`, with their alternative text.
+
+    nbconvert looks for the text in the metadata of the output. Where no picture can be shown, the
+    text stands in place of it.
+    """
     from IPython import get_ipython
 
     shell = get_ipython()
     if getattr(shell, "kernel", None) is not None:
-        shell.display_formatter.formatters["image/png"].for_type(Figure, png)
+        formatters = shell.display_formatter.formatters
+        formatters["image/png"].for_type(
+            Figure, lambda figure: (png(figure), {"alt": alt_text.describe(figure)})
+        )
+        formatters["text/plain"].for_type(
+            Figure, lambda figure, printer, _: printer.text(alt_text.describe(figure))
+        )
 
 
 def radians(axes: Axes) -> Axes:
@@ -111,7 +125,7 @@ def plot_split(dataset: "Dataset", title: str) -> Axes:
     axes = radians(new_axes(title, "", "y"))
     axes.plot(dataset.x_train, dataset.y_train, ".", color=BLUE, label="Training")
     axes.plot(dataset.x_test, dataset.y_test, "^", color=VERMILION, label="Test")
-    axes.plot(dataset.x_validate, dataset.y_validate, "x", color=ORANGE, label="Validation")
+    axes.plot(dataset.x_validate, dataset.y_validate, "x", color=GREEN, label="Validation")
     return add_legend(axes)
 
 
@@ -154,7 +168,7 @@ def plot_predictions(
     wave = np.linspace(0, 2 * np.pi, 200)
     axes.plot(wave, np.sin(wave), color=SKY, lw=2, label="Sine", zorder=1)
     if y is not None:
-        axes.plot(x, y, ".", color="0.65", label="Actual values", zorder=1)
+        axes.plot(x, y, ".", color=GREY, label="Actual values", zorder=1)
     # One prediction is dots; several that lie on one another need marks of different shapes.
     looks = PREDICTION_LOOKS if len(predictions) > 1 else [{"marker": ".", "color": VERMILION}]
     for (label, values), look in zip(predictions.items(), looks, strict=False):
@@ -188,21 +202,29 @@ def add_legend(axes: Axes) -> Axes:
 def animate_led(brightness: ArrayLike, seconds: float = 2.0) -> "SVG":
     """An LED that goes through `brightness` (0 to 255, shape (n,)) once in `seconds`, for ever.
 
-    Returns an IPython SVG object; the animation is part of the picture, so it also runs in a saved
-    notebook and on an HTML page.
+    Returns an IPython SVG object with its alternative text; the animation is part of the picture,
+    so it also runs in a saved notebook and on an HTML page.
     """
     from IPython.display import SVG
 
-    opacity = ";".join(f"{value / 255:.2f}" for value in np.asarray(brightness))
+    levels = np.asarray(brightness)
+    opacity = ";".join(f"{value / 255:.2f}" for value in levels)
+    high, low = (seconds * find(levels) / levels.size for find in (np.argmax, np.argmin))
+    words = (
+        f"An LED that swells and fades every {seconds:g} seconds, from {levels.min()} to "
+        f"{levels.max()} of 255: brightest after {high:.1f} s, darkest after {low:.1f} s."
+    )
     animation = (
         f'<animate attributeName="opacity" values="{opacity}" dur="{seconds}s" '
         'repeatCount="indefinite"/>'
     )
     return SVG(
-        '<svg xmlns="http://www.w3.org/2000/svg" width="180" height="120" viewBox="0 0 180 120">'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="180" height="120" viewBox="0 0 180 120" '
+        f'role="img" aria-label="{words}"><title>{words}</title>'
         '<rect width="180" height="120" rx="8" fill="#20303c"/>'
         f'<circle cx="90" cy="60" r="44" fill="{ORANGE}" opacity="0.35">{animation}</circle>'
         '<circle cx="90" cy="60" r="24" fill="#5a4a20"/>'
         f'<circle cx="90" cy="60" r="24" fill="#ffd75e">{animation}</circle>'
-        "</svg>"
+        "</svg>",
+        metadata={"alt": words},
     )

@@ -270,7 +270,7 @@ def test_no_network_a_bad_proxy_and_wrong_hashes(tmp_path):
 def test_all_of_it_with_and_without_a_network(tmp_path):
     """In a network namespace of its own, where that is allowed; else with a dead index alone."""
     real = RealCourse(tmp_path)
-    write(real.folder, {"notebooks/01_a.ipynb": "as it came"})
+    write(real.folder, {"notebooks/01_a.ipynb": "as it came", "jupyter/etc/a/b.json": "{}"})
     write(real.base, {"pip.conf": f"[global]\nindex-url = {real.online['PIP_INDEX_URL']}\n"})
     # Some settings of the user's would disturb a virtual environment.
     disturbing = {"PIP_USER": 1, "UV_SYSTEM_PYTHON": 1, "PYTHONDONTWRITEBYTECODE": 1}
@@ -280,6 +280,7 @@ def test_all_of_it_with_and_without_a_network(tmp_path):
     write(real.folder, {"notebooks/01_a.ipynb": "changed", "pyproject.toml": PYPROJECT + "#\n"})
     real.set_up(**real.online)
     assert (real.venv / "pristine/01_a.ipynb").read_text() == "as it came"
+    assert (real.venv / "etc/a/b.json").read_text() == "{}"
     assert f"no packages in {real.temporary}:" in one_sentence(real.run("--offline", "temporary"))
     real.folder = real.folder.rename(real.base / "moved")
     before = [shutil.which("unshare") or "false", "-rn"]

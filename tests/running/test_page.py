@@ -1,7 +1,11 @@
 """The page of a run, made of its executed notebooks and its record."""
 
+import base64
 import json
 import re
+import subprocess
+import sys
+from html.parser import HTMLParser
 
 import nbformat
 import pytest
@@ -18,6 +22,7 @@ from record_factory import (
     write_run,
 )
 
+from workshop_utils import paths
 from workshop_utils.cli import main
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import page
@@ -166,3 +171,67 @@ def test_no_metadata_of_an_executed_notebook_is_markup(tmp_path):
     assert not harmful(text) and "<title>Workshop</title>" in text
     assert not moves_the_cursor(text) - {"\t", "\xa0"}
     assert text.count("<details><summary>Solution") == 1
+
+
+WORDS = 'A wave: "high" at x < 2 & low'
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"><title>An LED</title></svg>'
+
+
+def pictures(path):
+    """A notebook with a picture of each kind that has words, and one that has none."""
+    outputs = [
+        nbformat.v4.new_output(
+            "display_data", {kind: content, "text/plain": "plain"}, metadata=about
+        )
+        for kind, content, about in (
+            ("image/png", "iVBORw0KGgo=", {"image/png": {"alt": WORDS}}),
+            ("image/svg+xml", SVG, {"image/svg+xml": {"alt": "An LED"}}),
+            ("image/png", "iVBORw0KGgo=", {"image/png": {"alt": ["no", "text"]}}),
+        )
+    ]
+    write_notebook(path, [nbformat.v4.new_code_cell("1", execution_count=1, outputs=outputs)])
+    return path
+
+
+def alternatives(text):
+    found = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            if tag == "img":
+                found.append(dict(attributes)["alt"])
+
+    Parser().feed(text)
+    return found
+
+
+def test_pictures_have_their_alternative_text_in_the_page(tmp_path):
+    pictures(tmp_path / "01_a.ipynb")
+    text = page.rebuild(tmp_path).read_text(encoding="utf-8")
+    assert alternatives(text) == [
+        WORDS,
+        "An LED",
+        "No description has been provided for this image",
+    ]
+    assert base64.b64encode(SVG.encode()).decode() in text
+
+
+def test_nbconvert_shows_it_with_the_settings_of_the_project(tmp_path):
+    settings = paths.PROJECT / "jupyter" / "etc" / "jupyter" / "jupyter_nbconvert_config.json"
+    for kind in ("html", "slides"):
+        command = ["-m", "nbconvert", "--to", kind, f"--config={settings}", "--log-level=ERROR"]
+        subprocess.run([sys.executable, *command, pictures(tmp_path / "01_a.ipynb")], check=True)
+        (result,) = tmp_path.glob("*.html")
+        assert alternatives(result.read_text(encoding="utf-8"))[:2] == [WORDS, "An LED"]
+        result.unlink()
+
+
+def test_no_alternative_text_of_a_notebook_is_markup(tmp_path):
+    output = nbformat.v4.new_output(
+        "display_data", {"image/png": HOSTILE}, metadata={"image/png": {"alt": HOSTILE}}
+    )
+    cell = nbformat.v4.new_code_cell("1", execution_count=1, outputs=[output])
+    write_notebook(tmp_path / "01_a.ipynb", [cell])
+    text = page.rebuild(tmp_path).read_text(encoding="utf-8")
+    assert [one for one in elements(text) if one[0] == "img"] == [("img", "alt", "src")]
+    assert all((one[0], one[1]) in {("img", "alt"), ("img", "src")} for one in harmful(text))

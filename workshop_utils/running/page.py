@@ -1,14 +1,16 @@
 """One HTML page of executed notebooks, to read where no kernel runs and no network is."""
 
+import base64
 import re
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from workshop_utils import files, paths
-from workshop_utils.errors import WorkshopError
+from workshop_utils.errors import WorkshopError, with_command
 from workshop_utils.running import records, report
 from workshop_utils.terminal import printable
 from workshop_utils.upstream import import_nbformat
@@ -73,8 +75,11 @@ def rebuild(folder: Path | str) -> Path:
     executed = [present[name] for name in names if name in present]
     if not executed:
         raise WorkshopError(
-            f"There are no executed notebooks in {paths.display_path(folder)}; "
-            "workshop run makes them."
+            with_command(
+                f"There are no executed notebooks in {paths.display_path(folder)}; this makes "
+                "some:",
+                ".venv/bin/workshop run",
+            )
         )
     return render(executed, folder / REPORT, record)
 
@@ -103,6 +108,32 @@ def without_widgets(notebook: Any) -> Any:
     return notebook
 
 
+def describe_pictures(notebook: Any, resources: Any) -> tuple[Any, Any]:
+    """Make HTML of pictures that have an alternative text: a preprocessor for nbconvert.
+
+    nbconvert's own pages drop the text, which the metadata of an output has. What stands in a
+    notebook from elsewhere is escaped.
+    """
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for kind in ("image/png", "image/svg+xml"):
+                alt = _alt(output, kind)
+                if alt:
+                    content = output.data.pop(kind)
+                    if kind == "image/svg+xml":
+                        content = base64.b64encode(content.encode()).decode()
+                    source = escape(f"data:{kind};base64,{content}")
+                    output.data["text/html"] = f'<img alt="{escape(alt)}" src="{source}">'
+    return notebook, resources
+
+
+def _alt(output: Any, kind: str) -> str:
+    """The alternative text of a picture of that kind in an output; '' without one."""
+    about = output.get("metadata", {}).get(kind) if kind in output.get("data", {}) else None
+    alt = about.get("alt") if isinstance(about, dict) else None
+    return alt if isinstance(alt, str) else ""
+
+
 def _content(path: Path) -> list[Any]:
     """A notebook's cells without what is no content: nbconvert does not escape all of that."""
     nbformat = import_nbformat()
@@ -114,7 +145,7 @@ def _content(path: Path) -> list[Any]:
             nbformat.validate(notebook)
     except (nbformat.ValidationError, *_UNREADABLE) as error:
         raise WorkshopError(f"{paths.display_path(path)} is damaged: it is no notebook.") from error
-    for cell in without_widgets(notebook).cells:
+    for cell in describe_pictures(without_widgets(notebook), None)[0].cells:
         tags = cell.metadata.get("tags", [])
         cell.metadata = {"tags": ["solution"] if "solution" in tags else []}
         for output in cell.get("outputs", []):
@@ -150,7 +181,7 @@ def _linked_within_the_page(text: str, present: set[str]) -> str:
         return f"[{link[1]}](#{link[2]})" if link[2] in present else link[1]
 
     text = re.sub(r"\[([^\]]*)\]\((\d\d_\w+)\.ipynb\)", notebook, text)
-    text = re.sub(r"\]\(glossary\.md(?:#([a-z-]+))?\)", _glossary_link, text)
+    text = re.sub(r"\]\(glossary\.md(?:#([\w-]+))?\)", _glossary_link, text)
     return re.sub(r"\]\((?:\.\./)?README\.md\)", "](#contents)", text)
 
 

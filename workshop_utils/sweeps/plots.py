@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SINE_ERROR = "Error to the sine (MSE)"
-COLORS = (plots.VERMILION, plots.ORANGE, plots.GREEN, plots.BLACK)  # of a few curves
+COLORS = (plots.VERMILION, plots.BLUE, plots.GREEN, plots.BLACK)  # of a few curves
 COSTS = {
     "flash": ("What flash buys", "Flash (bytes)"),
     "instructions": ("What instructions buy", "Instructions per inference"),
@@ -47,7 +47,7 @@ def plot_front(table: "pd.DataFrame", groups: "pd.DataFrame", cost: str) -> Axes
     groups: of `report.configurations`. cost: 'flash' or 'instructions'. Returns the Axes.
     """
     axes = plots.new_axes(*COSTS[cost], SINE_ERROR)
-    axes.plot(table[cost], table["sine_error"], ".", color="0.7", label="A run", zorder=1)
+    axes.plot(table[cost], table["sine_error"], ".", color=plots.GREY, label="A run", zorder=1)
     axes.plot(groups[cost], groups["sine_error"], "o", color=plots.BLUE, fillstyle="none",
               markersize=8, label="A configuration, median over seeds")  # fmt: skip
     front = groups[pareto_front(groups[cost], groups["sine_error"])].sort_values(cost)
