@@ -191,6 +191,11 @@ MEASURED = {
     "size": (0.3, 0.84, 1.2),
     "instructions": (1.5, 4, 12),
     "rounded once": (0, 18, 200),
+    "wider": (0, 4),
+    "askew": (False, True),
+    **dict.fromkeys(
+        ["says one thing", "looks right", "two boards", "by mail", "hardly moves"], [0]
+    ),
 }
 
 
@@ -201,6 +206,7 @@ def test_every_quiz_has_one_right_choice_whatever_was_measured():
             said = [exercises.quiz(one, name, measured) for one in exercises.QUIZZES[name].choices]
             assert sum(one.startswith(RIGHT) for one in said) == 1, (name, measured)
             assert len(set(said)) == len(said), "Each wrong choice has an answer of its own."
+            assert all(len(one) > 20 for one in said), "Each has one."
 
 
 @pytest.mark.parametrize("answer", ["b", "B", " b) ", "(b)", "b."])

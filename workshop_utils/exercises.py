@@ -414,4 +414,71 @@ QUIZZES = {
         },
         lambda differing: "a" if differing == 0 else "b" if differing < 128 else "c",
     ),
+    # how often a wider network takes fewer instructions
+    "wider": Quiz(
+        {
+            "a": (
+                "in this table it is.",
+                "compare neighbours in the column of instructions: 3 neurons with 4, 6 with 8.",
+            ),
+            "b": (
+                "widths that the inner loop likes are quicker than some narrower ones.",
+                "in this table each wider one takes more.",
+            ),
+        },
+        lambda exceptions: "b" if exceptions else "a",
+    ),
+    # Accidents: the cause is what was done.
+    "says one thing": Quiz(
+        {
+            "a": ("", "before these 20 epochs it knew the wave. What has become of its neurons?"),
+            "b": ("the next cell counts them.", ""),
+            "c": ("", "they are the samples of notebook 4, which learned from them."),
+        },
+        lambda _: "b",
+    ),
+    "looks right": Quiz(
+        {
+            "a": ("", "then the differences would be largest on the hill and in the valley."),
+            "b": ("each x is a little too small, which shows where the wave is steep.", ""),
+            "c": ("", "lost bits would hit anywhere, and by any amount."),
+        },
+        lambda _: "b",
+    ),
+    "two boards": Quiz(
+        {
+            "a": ("", "the wave is still one, and smooth; damaged bytes would not be that kind."),
+            "b": ("the weights of the other neurons are taken for too large or too small.", ""),
+            "c": ("", "then there would be no wave at all, and a reason on the console."),
+        },
+        lambda _: "b",
+    ),
+    "by mail": Quiz(
+        {
+            "a": ("", "its kind is TFL3, that of a TensorFlow Lite model."),
+            "b": ("compare its length with that of the model that was sent.", ""),
+            "c": ("", "then the console would name the operator."),
+        },
+        lambda _: "b",
+    ),
+    # whether all 256 answers are right
+    "askew": Quiz(
+        {
+            "a": (
+                "look at what it said.",
+                "a real core may; this emulator does not check alignment.",
+            ),
+            "b": ("look at the answers.", "unaligned bytes are still the same bytes."),
+            "c": ("and that is the trap: on a real core it might not.", "look at the answers."),
+        },
+        lambda equal: "c" if equal else "b",
+    ),
+    "hardly moves": Quiz(
+        {
+            "a": ("", "a dead network gives one answer only, and this is the model of notebook 5."),
+            "b": ("to the network the whole turn looks like one and the same place.", ""),
+            "c": ("", "then the wave would be upside down, and as large as ever."),
+        },
+        lambda _: "b",
+    ),
 }
