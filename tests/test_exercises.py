@@ -193,9 +193,11 @@ MEASURED = {
     "rounded once": (0, 18, 200),
     "wider": (0, 4),
     "askew": (False, True),
-    **dict.fromkeys(
-        ["says one thing", "looks right", "two boards", "by mail", "hardly moves"], [0]
-    ),
+    "says one thing": (0,),
+    "looks right": (0,),
+    "two boards": (0,),
+    "by mail": (0,),
+    "hardly moves": (0,),
 }
 
 
