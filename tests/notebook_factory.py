@@ -1,6 +1,10 @@
-"""Small notebooks for tests, and what executed ones printed."""
+"""Small notebooks for tests, what executed ones printed, and the solutions in the course's."""
+
+import re
 
 import nbformat
+
+_SOLUTION = re.compile(r"(?s)<details>\n<summary>Solution</summary>\n.*?```python\n(.*?)\n```")
 
 
 def write_notebook(path, *cells):
@@ -22,3 +26,22 @@ def printed(path):
         if cell.cell_type == "code"
         for output in cell.outputs
     )
+
+
+def solutions(path):
+    """(number of the cell, code) of each folded solution of a notebook."""
+    cells = nbformat.read(path, as_version=4).cells
+    found = [
+        (number, _SOLUTION.search(cell.source))
+        for number, cell in enumerate(cells)
+        if cell.cell_type == "markdown"
+    ]
+    return [(number, match[1]) for number, match in found if match]
+
+
+def write_solved(path, target):
+    """The notebook with the code of its solutions in cells of their own, behind the text."""
+    notebook = nbformat.read(path, as_version=4)
+    for number, code in reversed(solutions(path)):
+        notebook.cells.insert(number + 1, nbformat.v4.new_code_cell(code))
+    nbformat.write(notebook, target)

@@ -20,7 +20,10 @@ class Stubborn:
         raise RuntimeError("no")
 
 
-NONSENSE = ["many", [], [1, 2, 3], np.nan, object(), {}, [[1], [2, 3]], True, Stubborn(), [10**400]]
+NONSENSE = [
+    *("many", b"x", [], [1, 2, 3], np.nan, object(), {}, [[1], [2, 3]], True, Stubborn()),
+    *([10**400], 10**400, pd.DataFrame({"a": ["x"]}), np.zeros((3, 2, 2)), 1j, lambda: 1),
+]
 
 
 def errors(cut, x=X):
@@ -29,33 +32,60 @@ def errors(cut, x=X):
 
 
 TABLE = pd.DataFrame({"LAYERS": [2, 1, 2], "NEURONS": [4, 8, 16], "instructions": [500, 600, 1200],
-                      "sine_error": [0.01, 0.001, 0.0004]})  # fmt: skip
+                      "sine_error": [0.01, 0.001, 0.0004]}, index=[11, 12, 13])  # fmt: skip
+ERRORS = Y - np.sin(X)
+FLOOR = float(np.mean(ERRORS**2))
+SHAPES = [(16, 1), (16, 16), (1, 16)]
 CASES = [
     (exercises.good_enough, (TABLE,), [
         (None, YOUR_TURN, "None"),
         (TABLE[TABLE["sine_error"] <= 0.001], RIGHT, "of 2 that are good enough, 1 × 8 neurons"),
-        (TABLE, NOT_YET, "larger error"),
-        (TABLE[TABLE["sine_error"] < 0.001], NOT_YET, "other rows"),
-        (TABLE["sine_error"], NOT_YET, "at_course_noise[condition]"),
-        (TABLE.set_axis([7, 8, 9]), NOT_YET, "rows of at_course_noise"),
-        (TABLE.assign(sine_error="low"), NOT_YET, "larger error"),
-        (8, NOT_YET, "rows of at_course_noise"),
+        (TABLE.loc[[12]], RIGHT, ""),
+        (TABLE.loc[12], RIGHT, ""),
+        (12, RIGHT, ""),
+        ((1, 8), RIGHT, ""),
+        ([1.0, 8.0], RIGHT, ""),
+        (np.array([1, 8]), RIGHT, ""),
+        (TABLE.loc[12, ["LAYERS", "NEURONS"]], RIGHT, ""),
+        (TABLE, NOT_YET, "too large"),
+        (TABLE.loc[11], NOT_YET, "too large"),
+        ((2, 16), NOT_YET, "quicker"),
+        (TABLE.loc[[13]], NOT_YET, "quicker"),
+        ((3, 16), NOT_YET, "a row of at_course_noise"),
+        (TABLE["sine_error"], NOT_YET, "a row of at_course_noise"),
+        (TABLE.set_axis([7, 8, 9]), NOT_YET, "a row of at_course_noise"),
+        (8, NOT_YET, "a row of at_course_noise"),
+        (TABLE.iloc[:0], NOT_YET, "a row of at_course_noise"),
     ]),
-    (exercises.perfect_prediction, (X, Y), [
+    (exercises.noise_floor, (X, Y), [
         (None, YOUR_TURN, "None"),
-        (np.sin(X), RIGHT, "floor"),
-        (np.sin(X.astype(np.float64)).tolist(), RIGHT, ""),
-        (np.sin(DATASET.x_train), NOT_YET, "Which x"),
-        (0.5, NOT_YET, "200 samples"),
-        (Y, NOT_YET, "noise"),
-        (np.sin(np.radians(X)), NOT_YET, "radians"),
-        (np.cos(X), NOT_YET, "section 1"),
+        (FLOOR, RIGHT, "floor"),
+        (round(FLOOR, 4), RIGHT, "floor"),
+        (np.float32(FLOOR), RIGHT, ""),
+        ([FLOOR], RIGHT, ""),
+        (pd.Series([FLOOR]), RIGHT, ""),
+        (pd.DataFrame([[FLOOR]]), RIGHT, ""),
+        (np.sin(X), NOT_YET, "How far"),
+        (np.sin(X).tolist(), NOT_YET, "How far"),
+        (ERRORS, NOT_YET, "Square them"),
+        (ERRORS**2, NOT_YET, "their mean"),
+        (np.sin(DATASET.x_train), NOT_YET, "one number"),
+        (np.sqrt(FLOOR), NOT_YET, "root"),
+        (np.sum(ERRORS**2), NOT_YET, "sum"),
+        (np.mean(np.abs(ERRORS)), NOT_YET, "absolute"),
+        (ERRORS.mean(), NOT_YET, "cancel"),
+        (0, NOT_YET, "noise of each sample"),
+        (0.01, NOT_YET, "near"),
+        (np.mean((Y - np.sin(np.radians(X))) ** 2), NOT_YET, "radians"),
+        (0.5, NOT_YET, "section 1"),
+        ("0.0087", NOT_YET, "one number"),
     ]),
     (exercises.places_of_kinks, (DATASET.x_train,), [
         (np.zeros(8), YOUR_TURN, "zeros"),
         (2 * np.pi * (np.arange(8) + 0.5) / 8, RIGHT, "no neuron is dead"),
         (np.linspace(0.1, 6.1, 8), RIGHT, ""),
         ([0.5, 1, 2, 3, 4, 5, 5.5, 6], RIGHT, ""),
+        (pd.DataFrame({"k": [0.5, 1, 2, 3, 4, 5, 5.5, 6]}), RIGHT, ""),
         ([1.4, 2.8, 4.2, 5.0, 5.2, 5.4, 5.6, 5.8], RIGHT, ""),  # gaps of less than a quarter
         ([1.7, 2.8, 4.2, 5.0, 5.2, 5.4, 5.6, 5.8], NOT_YET, "quarter of the range"),
         (np.linspace(0, 6, 8), NOT_YET, "1 of your places"),
@@ -68,7 +98,7 @@ CASES = [
     ]),
     (exercises.first_good_epoch, (LOSS,), [
         (None, YOUR_TURN, "None"),
-        (5, RIGHT, "epoch 5 of 9"),
+        (5, RIGHT, "epoch 5 of 9 is the first"),
         (np.int64(5), RIGHT, ""),
         (5.0, RIGHT, "epoch 5 of 9"),
         (np.float32(5), RIGHT, "epoch 5 of 9"),
@@ -78,7 +108,9 @@ CASES = [
         (5.5, NOT_YET, "no whole number"),
         (True, NOT_YET, "one number"),
         ("5", NOT_YET, "one number"),
-        ([5], NOT_YET, "one number"),
+        ([5], RIGHT, ""),
+        (np.array([[5]]), RIGHT, ""),
+        ([5, 6], NOT_YET, "one number"),
         (5 + 0j, NOT_YET, "one number"),
         (np.inf, NOT_YET, "one number"),
         (10**400, NOT_YET, "one number"),
@@ -100,7 +132,18 @@ CASES = [
         (errors(lambda q: q), NOT_YET, "something else"),
         (errors(np.floor, X[:5]), NOT_YET, "one error"),
     ]),
-    (exercises.network_bytes, (), [
+    (exercises.multiplications, (SHAPES,), [
+        (None, YOUR_TURN, "None"),
+        (288, RIGHT, "once"),
+        (np.array([288.0]), RIGHT, "once"),
+        (33, NOT_YET, "neurons"),
+        (321, NOT_YET, "biases"),
+        (288 * 256, NOT_YET, "256 inputs"),
+        (256, NOT_YET, "largest layer"),
+        (100, NOT_YET, "few"),
+        (300, NOT_YET, "many"),
+    ]),
+    (exercises.network_bytes, (SHAPES,), [
         (None, YOUR_TURN, "None"),
         (420, RIGHT, "describes"),
         (420.0, RIGHT, "describes"),
@@ -138,6 +181,56 @@ CASES = [
 def test_a_check(check, arguments, answer, verdict, words):
     said = check(answer, *arguments)
     assert said.startswith(verdict) and words in said
+
+
+# What each quiz can measure, from one end to the other.
+MEASURED = {
+    "noise": (0, 0.32, 0.9),
+    "small model": (0.001, 0.15, 0.5),
+    "larger model": (0.001, 0.02),
+    "size": (0.3, 0.84, 1.2),
+    "instructions": (1.5, 4, 12),
+    "rounded once": (0, 18, 200),
+    "wider": (0, 4),
+    "askew": (False, True),
+    "says one thing": (0,),
+    "looks right": (0,),
+    "two boards": (0,),
+    "by mail": (0,),
+    "hardly moves": (0,),
+}
+
+
+def test_every_quiz_has_one_right_choice_whatever_was_measured():
+    assert exercises.QUIZZES.keys() == MEASURED.keys()
+    for name, values in MEASURED.items():
+        for measured in values:
+            said = [exercises.quiz(one, name, measured) for one in exercises.QUIZZES[name].choices]
+            assert sum(one.startswith(RIGHT) for one in said) == 1, (name, measured)
+            assert len(set(said)) == len(said), "Each wrong choice has an answer of its own."
+            assert all(len(one) > 20 for one in said), "Each has one."
+
+
+@pytest.mark.parametrize("answer", ["b", "B", " b) ", "(b)", "b."])
+def test_a_letter_in_any_form(answer):
+    assert exercises.quiz(answer, "rounded once", 18).startswith(RIGHT)
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict", "words"),
+    [(None, YOUR_TURN, "a, b, c"), ("d", NOT_YET, "a, b, c"), ("", NOT_YET, "one letter")]
+    + [(nonsense, NOT_YET, "one letter") for nonsense in [*NONSENSE, 10**400, pd.DataFrame()]],
+)
+def test_what_is_no_letter(answer, verdict, words):
+    said = exercises.quiz(answer, "noise", 0.3)
+    assert said.startswith(verdict) and words in said
+
+
+def test_a_first_good_epoch_near_the_end_says_to_train_longer():
+    falling = list(np.linspace(1, 0.1, 30))
+    first = next(e for e in range(1, 31) if falling[e - 1] <= 0.11)
+    assert "train longer" in exercises.first_good_epoch(first, falling)
+    assert "gained little" in exercises.first_good_epoch(5, LOSS)
 
 
 def test_inputs_that_are_clipped_say_nothing_about_rounding():
@@ -182,7 +275,7 @@ def test_every_seed_and_noise_gets_the_same_verdicts():
     for seed in range(20):
         dataset = data.split(*data.make(200, 0.3, seed))
         x, y = dataset.x_test, dataset.y_test
-        assert exercises.perfect_prediction(np.sin(x), x, y).startswith(RIGHT)
+        assert exercises.noise_floor(np.mean((y - np.sin(x)) ** 2), x, y).startswith(RIGHT)
         places = 2 * np.pi * (np.arange(8) + 0.5) / 8
         assert exercises.places_of_kinks(places, dataset.x_train).startswith(RIGHT)
         assert exercises.cut_off(errors(np.floor, x), x, SCALE).startswith(RIGHT)

@@ -1,14 +1,19 @@
 """Checks for the exercises: what is right, and what to look at, but not the answer.
 
 Each function takes what the attendee made of the stub and returns one sentence that begins with
-RIGHT, NOT_YET or YOUR_TURN (while the stub is untouched). None of them raises, whatever it gets.
+RIGHT, NOT_YET or YOUR_TURN (while the stub is untouched). None of them raises, whatever it gets,
+and a right answer is right in any form: as a number, in a list, as an array.
 Introduced in notebook 02.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from workshop_utils import data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,33 +21,75 @@ if TYPE_CHECKING:
 RIGHT, NOT_YET, YOUR_TURN = "Right: ", "Not yet: ", "Your turn: "
 
 
-def perfect_prediction(answer: Any, x_test: np.ndarray, y_test: np.ndarray) -> str:
-    """Notebook 02: is `answer` what a perfect model predicts for x_test? None is the stub."""
+@dataclass(frozen=True)
+class Quiz:
+    """A question with choices, asked before a run that answers it.
+
+    choices: {letter: (what to say if it is right, what to say if it is not)}. right: the letter of
+    the right choice, or a function of what the run measured.
+    """
+
+    choices: dict[str, tuple[str, str]]
+    right: Callable[[float], str]
+
+
+def quiz(answer: Any, name: str, measured: float = 0) -> str:
+    """Any notebook: a choice before a run. None is the stub.
+
+    answer: a letter. name: a key of QUIZZES. measured: what the run found, in the unit that the
+    quiz says.
+    """
+    asked = QUIZZES[name]
+    letters = ", ".join(asked.choices)
     if answer is None:
-        return YOUR_TURN + "replace None by what a perfect model would predict for each x_test."
-    answer = _numbers(answer)
+        return YOUR_TURN + f"replace None by the letter of your choice: {letters}."
+    letter = answer.strip(" .()\t\n").lower() if isinstance(answer, str) else ""
+    if letter not in asked.choices:
+        return NOT_YET + f"one letter is asked for, in quotation marks: {letters}."
+    if_right, if_wrong = asked.choices[letter]
+    return RIGHT + if_right if letter == asked.right(measured) else NOT_YET + if_wrong
+
+
+def noise_floor(answer: Any, x_test: np.ndarray, y_test: np.ndarray) -> str:
+    """Notebook 02: the mean squared error of a perfect model on the test set. None is the stub."""
     if answer is None:
-        return NOT_YET + "a prediction is an array of numbers, one for each x_test."
-    if answer.shape != x_test.shape:
-        return NOT_YET + (
-            f"there are {x_test.size} samples in the test set, but your array has the shape "
-            f"{answer.shape}. Which x did you use?"
-        )
-    if np.allclose(answer, np.sin(x_test), atol=1e-5):
-        error = np.mean((y_test - answer) ** 2)
-        return RIGHT + f"the error is {error:.4f}, all of it noise: the floor of this course."
-    if np.allclose(answer, y_test, atol=1e-5):
-        return NOT_YET + "y_test holds the noise as well. Nobody can predict that from x alone."
-    if np.allclose(answer, np.sin(np.radians(x_test)), atol=1e-5):
-        return NOT_YET + "x is in radians already, so there is nothing to convert."
+        return YOUR_TURN + "replace None by the mean squared error of a perfect model."
+    errors = y_test - np.sin(x_test)
+    wanted = float(np.mean(errors**2))
+    number, numbers = _number(answer), _numbers(answer)
+    if number is None and numbers is not None and numbers.shape == x_test.shape:
+        if np.allclose(numbers, np.sin(x_test), atol=1e-5):
+            return NOT_YET + "that is what it predicts for each x. How far is that from y_test?"
+        if np.allclose(numbers, errors, atol=1e-5) or np.allclose(numbers, -errors, atol=1e-5):
+            return NOT_YET + "these are its errors, one for each x. Square them, then average."
+        if np.allclose(numbers, errors**2, atol=1e-5):
+            return NOT_YET + "these are the squares of its errors. What is left is their mean."
+    if number is None:
+        return NOT_YET + "one number is asked for, the mean of the squared errors."
+    if np.isclose(number, wanted, rtol=0.01, atol=1e-9):
+        return RIGHT + f"the error is {wanted:.4f}, all of it noise: the floor of this course."
+    degrees = np.mean((y_test - np.sin(np.radians(x_test))) ** 2)
+    for value, hint in (
+        (0, "that would need the noise of each sample to be known, and x does not tell."),
+        (np.sqrt(wanted), "that is its root. The squares themselves are asked for."),
+        (np.sum(errors**2), "that is the sum of the squares. Their mean is asked for."),
+        (np.mean(np.abs(errors)), "that is the mean absolute error. Square before you average."),
+        (np.mean(errors), "errors of both signs cancel one another. Square them first."),
+        (degrees, "x is in radians already, so there is nothing to convert."),
+    ):
+        if np.isclose(number, value, rtol=0.01, atol=1e-9):
+            return NOT_YET + hint
+    if 0.5 < number / wanted < 2 if wanted else False:
+        return NOT_YET + "that is near. Take the samples of the test set, and no others."
     return NOT_YET + "the wave behind the dots is another one. How was y made in section 1?"
 
 
 def places_of_kinks(answer: Any, x_train: np.ndarray) -> str:
     """Notebook 03: are these eight places inside the data, and spread? Zeros are the stub."""
     answer = _numbers(answer)
-    if answer is None or answer.shape != (8,):
+    if answer is None or answer.size != 8:
         return NOT_YET + "eight numbers are needed, one place for each neuron."
+    answer = answer.ravel()
     if not answer.any():
         return YOUR_TURN + "replace the zeros by eight places inside the data."
     low, high = float(np.min(x_train)), float(np.max(x_train))
@@ -58,9 +105,7 @@ def places_of_kinks(answer: Any, x_train: np.ndarray) -> str:
             "there is more than a quarter of the range without any kink. What can the network "
             "draw there?"
         )
-    return RIGHT + (
-        "no neuron is dead before training. Now train, and compare the validation losses."
-    )
+    return RIGHT + "no neuron is dead before training. The next cell trains it."
 
 
 def first_good_epoch(answer: Any, val_loss: ArrayLike) -> str:
@@ -76,7 +121,9 @@ def first_good_epoch(answer: Any, val_loss: ArrayLike) -> str:
     close = val_loss <= 1.1 * val_loss.min()
     wanted = int(np.argmax(close)) + 1
     if answer == wanted:
-        return RIGHT + f"from epoch {wanted} of {val_loss.size} on there was little left to gain."
+        late = wanted > 0.9 * val_loss.size
+        rest = "so it was still falling: train longer" if late else "the rest gained little"
+        return RIGHT + f"epoch {wanted} of {val_loss.size} is the first that is so close; {rest}."
     if answer == wanted - 1:
         return NOT_YET + "very close. NumPy counts from 0; from what number do epochs count?"
     if not 1 <= answer <= val_loss.size:
@@ -92,12 +139,12 @@ def first_good_epoch(answer: Any, val_loss: ArrayLike) -> str:
 def cut_off(errors: Any, x_test: np.ndarray, scale: float) -> str:
     """Notebook 05: are these the errors, in steps, of cutting off? Those of rounding: the stub."""
     errors = _numbers(errors)
-    if errors is None or errors.shape != x_test.shape:
+    if errors is None or errors.size != x_test.size:
         return NOT_YET + "one error is needed for each test input: call errors_in_steps."
     # Clipping moves the inputs at the upper end of the range, whatever happens to fractions.
     inside = x_test / scale < 254
     fraction = (x_test / scale % 1)[inside]
-    errors = errors[inside]
+    errors = errors.ravel()[inside]
     if _close(errors, -fraction):
         return RIGHT + (
             f"every input became {-errors.mean():.2f} steps too small on average, where rounding "
@@ -110,9 +157,12 @@ def cut_off(errors: Any, x_test: np.ndarray, scale: float) -> str:
     return NOT_YET + "these errors come from something else. Give errors_in_steps one function."
 
 
-def network_bytes(answer: Any) -> str:
-    """Notebook 06: the bytes of weights (int8) and biases (int32). None is the stub."""
-    weights, biases = 16 + 16 * 16 + 16, 16 + 16 + 1
+def network_bytes(answer: Any, shapes: Sequence[tuple[int, int]]) -> str:
+    """Notebook 06: the bytes of weights (int8) and biases (int32). None is the stub.
+
+    shapes: of the layers' weights, (neurons, inputs).
+    """
+    weights, biases = sum(rows * columns for rows, columns in shapes), sum(row for row, _ in shapes)
     if answer is None:
         return YOUR_TURN + "replace None by a number of bytes."
     answer = _number(answer)
@@ -133,8 +183,31 @@ def network_bytes(answer: Any) -> str:
     return NOT_YET + hints.get(answer, general)
 
 
+def multiplications(answer: Any, shapes: Sequence[tuple[int, int]]) -> str:
+    """Notebook 07: how many products one inference takes. None is the stub.
+
+    shapes: of the layers' weights, (neurons, inputs).
+    """
+    if answer is None:
+        return YOUR_TURN + "replace None by a number."
+    answer = _number(answer)
+    if answer is None:
+        return NOT_YET + "one number is asked for."
+    wanted, neurons = sum(rows * columns for rows, columns in shapes), sum(row for row, _ in shapes)
+    if answer == wanted:
+        return RIGHT + "each weight is used once per inference."
+    hints = {
+        neurons: "so many neurons there are. With how many weights does each of them multiply?",
+        wanted + neurons: "biases are added; nothing is multiplied with them.",
+        256 * wanted: "that is for all 256 inputs. One inference is asked for.",
+        max(rows * columns for rows, columns in shapes): "that is the largest layer alone.",
+    }
+    general = f"that is too {'few' if answer < wanted else 'many'}. Go through it layer by layer."
+    return NOT_YET + hints.get(answer, general)
+
+
 def factor_of_mistake(answer: Any, input_scale: float, output_scale: float) -> str:
-    """Notebook 07: the factor by which the wave is too large. None is the stub."""
+    """Notebook 08: the factor by which the wave is too large. None is the stub."""
     if answer is None:
         return YOUR_TURN + "replace None by a formula of two numbers that the model holds."
     answer = _number(answer)
@@ -153,39 +226,61 @@ def factor_of_mistake(answer: Any, input_scale: float, output_scale: float) -> s
 
 
 def good_enough(answer: Any, configurations: "pd.DataFrame") -> str:
-    """Notebook 08: the rows of `configurations` with a sine_error of at most 0.001. None: the stub.
+    """Notebook 09: the quickest of those with a sine_error of at most 0.001. None is the stub.
 
-    configurations: DataFrame with the columns LAYERS, NEURONS, sine_error and
-    instructions.
+    answer: its row, its label, the pair of its LAYERS and NEURONS, or all rows that are good
+    enough. configurations: DataFrame with the columns LAYERS, NEURONS, sine_error and instructions.
     """
-    import pandas as pd
-
     if answer is None:
-        return YOUR_TURN + "replace None by the rows whose sine_error is small enough."
-    if not isinstance(answer, pd.DataFrame) or not answer.index.isin(configurations.index).all():
-        return NOT_YET + "rows of at_course_noise are asked for: at_course_noise[condition]."
+        return YOUR_TURN + "replace None by a row of at_course_noise."
+    labels = _labels(answer, configurations)
+    if not labels:
+        return NOT_YET + "a row of at_course_noise is asked for, or its LAYERS and NEURONS."
     wanted = configurations[configurations["sine_error"] <= 0.001]
-    if not answer.index.isin(wanted.index).all():
-        return NOT_YET + "some of these rows have a larger error. Look at their column sine_error."
-    if not wanted.index.isin(answer.index).all():
-        return NOT_YET + "there are other rows of at_course_noise whose error is small enough."
+    if not set(labels) <= set(wanted.index):
+        return NOT_YET + "its error is too large. Look at the column sine_error."
     quickest = wanted.sort_values("instructions", kind="stable").iloc[0]
+    if set(labels) != set(wanted.index) and quickest.name not in labels:
+        return NOT_YET + "that is good enough, but another one is, too, and quicker."
+    if len(labels) > 1 and set(labels) != set(wanted.index):
+        return NOT_YET + "one row is asked for, the one with the fewest instructions."
     shape = f"{quickest['LAYERS']:.0f} × {quickest['NEURONS']:.0f}"
     return RIGHT + f"of {len(wanted)} that are good enough, {shape} neurons are the quickest."
+
+
+def _labels(answer: Any, table: "pd.DataFrame") -> list[Any]:
+    """Which rows of a table an answer means, by their labels; empty if it is none of its rows."""
+    import pandas as pd
+
+    try:
+        if isinstance(answer, pd.DataFrame):
+            return list(answer.index) if answer.index.isin(table.index).all() else []
+        if isinstance(answer, pd.Series):
+            return [answer.name] if answer.name in table.index else []
+        numbers = _numbers(answer)
+        if numbers is not None and numbers.size == 2:
+            same = (table[["LAYERS", "NEURONS"]] == numbers.ravel()).all(axis=1)
+            return list(table.index[same])
+        number = _number(answer)
+        return [number] if number is not None and number in table.index else []
+    except Exception:  # an odd table or an odd object is no row
+        return []
 
 
 def _number(answer: Any) -> int | float | None:
     """The answer as one finite number; a whole one as an int, however it is given.
 
-    68, 68.0, np.float32(68) and np.array(68) are all 68. None if it is something else.
+    68, 68.0, np.float32(68), np.array(68) and [68] are all 68. None if it is something else.
     """
     try:
         array = np.asarray(answer)
+        if array.dtype == object:  # what pandas and decimal numbers come as
+            array = np.asarray(answer, dtype=np.float64)
     except Exception:  # an object's own __array__ may raise anything
         return None
-    if array.ndim or array.dtype.kind not in "iuf" or not np.isfinite(array):
+    if array.size != 1 or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         return None
-    value = float(array)
+    value = float(array.ravel()[0])
     return int(value) if value.is_integer() else value
 
 
@@ -201,3 +296,189 @@ def _numbers(answer: Any) -> np.ndarray | None:
 def _close(one: np.ndarray, other: np.ndarray) -> bool:
     # float32 has seven digits, and a step is a few hundredths of a radian.
     return np.allclose(one, other, atol=2e-3)
+
+
+def _near_the_floor(excess: float) -> bool:
+    return excess <= data.TOLERANCE
+
+
+# What each is measured in stands beside its name.
+QUIZZES = {
+    # the share of the samples that moved by more than NOISE
+    "noise": Quiz(
+        {
+            "a": (
+                "without noise, nothing moves.",
+                "the standard deviation is a typical size of the noise, not its limit.",
+            ),
+            "b": (
+                "about two thirds of Gaussian noise lie within one standard deviation.",
+                "there is no noise, so nothing moves.",
+            ),
+            "c": (
+                "here it is most of them.",
+                "that is the share that stays within one standard deviation.",
+            ),
+        },
+        lambda share: "a" if share < 0.05 else "b" if share < 0.5 else "c",
+    ),
+    # how far the validation loss lies above the floor
+    "small model": Quiz(
+        {
+            "a": (
+                "this run was lucky with its seed. Section 5 shows what luck has to do with it.",
+                "eight bends would be enough for that. Section 5 shows why they are not where they "
+                "would have to be.",
+            ),
+            "b": (
+                "it has learned something, and stopped half-way. Section 5 shows why.",
+                "look at the last loss of the bar, and at the floor.",
+            ),
+            "c": (
+                "it has learned next to nothing: too few steps, or too many dead neurons.",
+                "always answering 0 would cost 0.5. It did better than that.",
+            ),
+        },
+        lambda excess: "a" if _near_the_floor(excess) else "b" if excess < 0.4 else "c",
+    ),
+    # the same
+    "larger model": Quiz(
+        {
+            "a": (
+                "there is no noise in this run.",
+                "the validation samples have noise that the training samples do not tell.",
+            ),
+            "b": (
+                "what is left is noise, which nobody can predict.",
+                "look at the last validation loss, and at the floor of notebook 2.",
+            ),
+            "c": (
+                "this run ended too early, or its network is too small. Section 4 says more.",
+                "it had enough bends, in the right places.",
+            ),
+        },
+        lambda excess: "b" if _near_the_floor(excess) else "c",
+    ),
+    # bytes of the int8 file per byte of the float file
+    "size": Quiz(
+        {
+            "a": (
+                "this network is large enough for its weights to be most of the file.",
+                "the weights do shrink to a quarter. But are they most of the file?",
+            ),
+            "b": (
+                "only the weights shrink, and they are a small part of the file.",
+                "compare the two rows of the table once more.",
+            ),
+            "c": (
+                "scales and zero points had to be added, and there were few weights to save on.",
+                "scales and zero points are added, but the weights save more than that.",
+            ),
+        },
+        lambda ratio: "a" if ratio < 0.35 else "b" if ratio < 1 else "c",
+    ),
+    # instructions per multiplication
+    "instructions": Quiz(
+        {
+            "a": (
+                "several multiplications share an instruction here.",
+                "numbers must be loaded, sums scaled and rounded, loops counted.",
+            ),
+            "b": (
+                "loading, scaling and rounding take their share, but no more than that.",
+                "divide the instructions in the table by the multiplications.",
+            ),
+            "c": (
+                "with so few multiplications, everything around them counts more.",
+                "that would be floating point without a unit for it. These are integers.",
+            ),
+        },
+        lambda ratio: "a" if ratio < 2 else "b" if ratio <= 10 else "c",
+    ),
+    # how many of 256 answers differ
+    "rounded once": Quiz(
+        {
+            "a": (
+                "for this model it makes no difference.",
+                "round 5 / 4 once. Then halve 5 and round, and halve and round again. How often "
+                "one rounds matters.",
+            ),
+            "b": (
+                "to the nearest is one thing, how often one rounds is another.",
+                "count them in the picture.",
+            ),
+            "c": (
+                "here they have added up.",
+                "each layer's results become bytes again, and there a small error mostly vanishes.",
+            ),
+        },
+        lambda differing: "a" if differing == 0 else "b" if differing < 128 else "c",
+    ),
+    # how often a wider network takes fewer instructions
+    "wider": Quiz(
+        {
+            "a": (
+                "in this table it is.",
+                "compare neighbours in the column of instructions: 3 neurons with 4, 6 with 8.",
+            ),
+            "b": (
+                "widths that the inner loop likes are quicker than some narrower ones.",
+                "in this table each wider one takes more.",
+            ),
+        },
+        lambda exceptions: "b" if exceptions else "a",
+    ),
+    # Accidents: the cause is what was done.
+    "says one thing": Quiz(
+        {
+            "a": ("", "before these 20 epochs it knew the wave. What has become of its neurons?"),
+            "b": ("the next cell counts them.", ""),
+            "c": ("", "they are the samples of notebook 4, which learned from them."),
+        },
+        lambda _: "b",
+    ),
+    "looks right": Quiz(
+        {
+            "a": ("", "then the differences would be largest on the hill and in the valley."),
+            "b": ("each x is a little too small, which shows where the wave is steep.", ""),
+            "c": ("", "lost bits would hit anywhere, and by any amount."),
+        },
+        lambda _: "b",
+    ),
+    "two boards": Quiz(
+        {
+            "a": ("", "the wave is still one, and smooth; damaged bytes would not be that kind."),
+            "b": ("the weights of the other neurons are taken for too large or too small.", ""),
+            "c": ("", "then there would be no wave at all, and a reason on the console."),
+        },
+        lambda _: "b",
+    ),
+    "by mail": Quiz(
+        {
+            "a": ("", "its kind is TFL3, that of a TensorFlow Lite model."),
+            "b": ("compare its length with that of the model that was sent.", ""),
+            "c": ("", "then the console would name the operator."),
+        },
+        lambda _: "b",
+    ),
+    # whether all 256 answers are right
+    "askew": Quiz(
+        {
+            "a": (
+                "look at what it said.",
+                "a real core may; this emulator does not check alignment.",
+            ),
+            "b": ("look at the answers.", "unaligned bytes are still the same bytes."),
+            "c": ("and that is the trap: on a real core it might not.", "look at the answers."),
+        },
+        lambda equal: "c" if equal else "b",
+    ),
+    "hardly moves": Quiz(
+        {
+            "a": ("", "a dead network gives one answer only, and this is the model of notebook 5."),
+            "b": ("to the network the whole turn looks like one and the same place.", ""),
+            "c": ("", "then the wave would be upside down, and as large as ever."),
+        },
+        lambda _: "b",
+    ),
+}

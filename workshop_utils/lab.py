@@ -1,11 +1,29 @@
-"""Break the firmware on purpose: a copy of it, with mistakes in it. Introduced in notebook 07."""
+"""Break the firmware on purpose: a copy of it, with mistakes in it. Introduced in notebook 08."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from workshop_utils import c_source, files, firmware, paths
+from workshop_utils.device import tflite
 from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
+
+_PREDICT = "engine/predict.cc"
+# Edits for `build`, each with a mistake that is made again and again.
+ACCIDENTS = {
+    "port": (
+        (_PREDICT, "Nearest(real / scale)", "static_cast<int32_t>(real / scale)"),
+        (_PREDICT, r"\n ssat %0, #8, %0", ""),  # the instruction that clips to 8 bits
+    ),
+    "colleague": (
+        (
+            _PREDICT,
+            "Quantize(radians, info.input_scale, info.input_zero_point)",
+            "static_cast<int8_t>(radians)",
+        ),
+    ),
+    "seventh": ((_PREDICT, "* info.output_scale", "* info.input_scale"),),
+}
 
 
 def build(
@@ -33,6 +51,25 @@ def build(
         if not file.is_file() or file.read_text(encoding="utf-8") != text:
             files.write(file, text)
     return firmware.build(sources=copy, home=home, **{"cycles": 1, **choices})
+
+
+def by_mail(content: bytes) -> bytes:
+    """A flatbuffer as it arrived: an accident of notebook 08."""
+    return content[: len(content) // 2]
+
+
+def seen_by_an_old_runtime(content: bytes) -> bytes:
+    """A model as a TFLM from before June 2024 takes it: the first of each tensor's scales for all.
+
+    content: flatbuffer. Returns one whose answers, on any runtime, are those of the old one.
+    """
+
+    def keep_first(model: Any) -> None:
+        for tensor in model.subgraphs[0].tensors:
+            tensor.quantization.scale = tensor.quantization.scale[:1]
+            tensor.quantization.zeroPoint = tensor.quantization.zeroPoint[:1]
+
+    return tflite.edited(content, keep_first)
 
 
 def _sources(edits: Sequence[tuple[str, str, str]]) -> dict[str, str]:

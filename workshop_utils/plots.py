@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from workshop_utils import alt_text
 
 if TYPE_CHECKING:
+    import pandas as pd
     from IPython.display import SVG
 
     from workshop_utils.data import Dataset
@@ -35,6 +36,7 @@ BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK = (
     "#000000",
 )
 GREY = "0.55"
+PART_COLORS = (ORANGE, SKY, GREEN, PURPLE, "0.7", VERMILION)
 STYLE: Any = {  # Any: matplotlib's stubs ask for a Literal of 300 names
     "font.size": 14,
     "axes.titlesize": 15,
@@ -190,6 +192,29 @@ def plot_differences(x: ArrayLike, differences: Mapping[str, ArrayLike], title: 
     for (label, values), look in zip(differences.items(), PREDICTION_LOOKS[1:], strict=False):
         axes.plot(x, values, linestyle="none", label=label, **look)
     return add_legend(axes)
+
+
+def plot_parts(parts: "pd.DataFrame", title: str) -> Axes:
+    """Bytes of flash by part, one bar per image. Returns the Axes.
+
+    parts: DataFrame with a row per part and a column per image; parts without bytes are left out.
+    """
+    axes = new_axes(title, "Flash (bytes)", "")
+    axes.grid(axis="y", visible=False)
+    shown, left = parts[parts.sum(axis=1) > 0], np.zeros(parts.shape[1])
+    longest = parts.sum().max()
+    for (part, sizes), color in zip(shown.iterrows(), PART_COLORS, strict=False):
+        axes.barh(parts.columns, sizes, left=left, color=color, label=part, height=0.6)
+        for row, size in enumerate(sizes):
+            if size > longest / 20:  # or else the number has no room
+                middle = left[row] + size / 2
+                axes.text(middle, row, f"{size:,}", ha="center", va="center", fontsize=12)
+        left += sizes.to_numpy()
+    axes.invert_yaxis()
+    axes.set_xlim(0, left.max() * 1.02)
+    with plt.rc_context(STYLE):
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(shown), fontsize=12)
+    return axes
 
 
 def add_legend(axes: Axes) -> Axes:

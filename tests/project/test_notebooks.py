@@ -9,6 +9,7 @@ import sys
 import link_notebooks
 import nbformat
 import pytest
+from notebook_factory import solutions
 
 from workshop_utils import exercises, paths
 from workshop_utils.errors import WorkshopError
@@ -104,7 +105,7 @@ def test_shape(name):
     titles = re.findall(r"^## (.+)$", prose(name), re.M)
     wanted = ["Set up", "Check", "Try it", "Recap"] if name[:2] != "01" else ["Set up", "Recap"]
     assert [title for title in titles if title in wanted] == wanted
-    assert 18 <= len(cells) <= 45
+    assert 18 <= len(cells) <= 60
     assert cells[-1].cell_type == "markdown" and cells[-1].source.startswith("## Recap")
 
 
@@ -118,27 +119,19 @@ def test_code_cells_are_short_and_the_parameters_are_literals(name):
 
 
 @each
-def test_from_02_on_there_is_an_exercise_with_a_folded_solution(name):
-    solutions = [cell for cell in code(name) if "solution" in tags(cell)]
-    assert len(solutions) == (name[:2] != "01")
-    for cell in solutions:
-        assert cell.metadata["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
-        assert cell.outputs, "The solution shows no result."
-        assert cell.source.startswith("# "), "JupyterLab shows a folded cell's first line."
-
-
-@each
-def test_from_02_on_the_exercise_answers(name):
-    """The stub gets "Your turn"; the solution calls the same check, which says that it is right."""
+def test_from_02_on_there_is_an_exercise_with_a_folded_solution_and_a_quiz(name):
+    """Stubs get "Your turn". The solution ends with the check; a run executes it elsewhere."""
     checks = [cell for cell in code(name) if "exercise" in tags(cell)]
-    assert len(checks) == (name[:2] != "01")
+    quizzes = [cell for cell in checks if "exercises.quiz(" in cell.source]
+    folded = solutions(paths.NOTEBOOKS_DIR / name)
+    assert (bool(quizzes), len(folded)) == (name[:2] != "01",) * 2
+    assert len(checks) - len(quizzes) == len(folded)
     for check in checks:
-        (solution,) = [cell for cell in code(name) if "solution" in tags(cell)]
-        assert output(check).startswith(exercises.YOUR_TURN) and output(check).count("\n") == 1
-        assert check.source in solution.source
-        assert re.search(f"^{exercises.RIGHT}", output(solution), re.M)
-        stub = code(name)[code(name).index(check) - 1]
-        assert "# your turn" in stub.source
+        assert output(check).splitlines()[-1].startswith(exercises.YOUR_TURN)
+        before = code(name)[: code(name).index(check) + 1]
+        assert any("# your turn" in stub.source for stub in before)
+    for _, text in folded:
+        assert any(text.endswith(check.source.splitlines()[-1]) for check in checks), text
 
 
 def output(cell):

@@ -86,7 +86,27 @@ def turns(answer: Any, wanted: int) -> str:
     if answer == 360 * wanted:
         return RIGHT + "a turn has 360 degrees."
     return NOT_YET + "how many degrees has one turn?"
+
+
+QUIZZES["turns"] = Quiz(
+    {"a": ("", "that is a quarter."), "b": ("once around.", ""), "c": ("", "that is a half.")},
+    lambda _: "b",
+)
 '''
+SOLUTION = f"""\
+<details>
+<summary>Solution</summary>
+
+A turn has so many degrees.
+
+```python
+answer = 360 * TURNS
+{CHECK}
+```
+
+</details>"""
+QUIZ = 'guess = None  # your turn: "a", "b" or "c"\nprint(exercises.quiz(guess, "turns"))'
+
 TOP = """\
 # 99 · Turns
 
@@ -114,6 +134,7 @@ def notebook():
         ("code", "TURNS = 3", "parameters"),
         ("code", 'errors.require_int("TURNS", TURNS, 1, 100)'),
         *3 * SUBJECT,
+        ("code", QUIZ, "exercise"),
         ("text", "## Check\n\nNotebook 2 has left a whole turn."),
         (
             "code",
@@ -125,8 +146,7 @@ def notebook():
         ("text", "## Try it\n\nHow many degrees are all the turns?"),
         ("code", "answer = None  # your turn"),
         ("code", CHECK, "exercise"),
-        ("text", "Solution (click the bar below to unfold it):"),
-        ("code", f"# One way to do it\nanswer = 360 * TURNS\n{CHECK}", "solution"),
+        ("text", SOLUTION),
         ("text", END),
     ]
     kernel = {"name": "python3", "display_name": "Python 3"}
@@ -134,8 +154,6 @@ def notebook():
     for kind, source, *tags in cells:
         new = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
         made.cells.append(new(source, metadata={"tags": tags} if tags else {}))
-        if "solution" in tags:
-            made.cells[-1].metadata["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
     return made
 
 
@@ -167,7 +185,7 @@ def test_a_notebook_made_by_the_recipe_passes_the_tests_of_notebooks(copy):
     succeeds(".venv/bin/workshop catch-up 99", copy)
     succeeds(".venv/bin/workshop run --only 99 -p TURNS 5", copy)
     page = (copy / "output" / "report.html").read_text(encoding="utf-8")
-    assert "1800" in page and "a turn has 360 degrees" in page
+    assert "1800" in page and "A turn has so many degrees." in page
 
 
 def snapshot(folder):

@@ -146,8 +146,7 @@ def _content(path: Path) -> list[Any]:
     except (nbformat.ValidationError, *_UNREADABLE) as error:
         raise WorkshopError(f"{paths.display_path(path)} is damaged: it is no notebook.") from error
     for cell in describe_pictures(without_widgets(notebook), None)[0].cells:
-        tags = cell.metadata.get("tags", [])
-        cell.metadata = {"tags": ["solution"] if "solution" in tags else []}
+        cell.metadata = {}
         for output in cell.get("outputs", []):
             if "metadata" in output:
                 output.metadata = {}
