@@ -453,6 +453,8 @@ def bad_models():
         "input without a shape": (setter(f"{tensors}.0.shape", None), "shape"),
         "scalar input": (setter(f"{tensors}.0.shape", []), "shape"),
         "scalar output": (setter(f"{tensors}.-1.shape", []), "shape"),
+        "values of seven dimensions": (setter(f"{tensors}.3.shape", [1] * 6 + [6]), "shape"),
+        "bias of seven dimensions": (setter(f"{tensors}.2.shape", [1] * 6 + [6]), "shape"),
         "batch of three dimensions": (setter(f"{tensors}.3.shape", [2, 1, 6]), "shape"),
         "as many rows as values": (setter(f"{tensors}.3.shape", [6, 1]), "shape"),
         "input with data": (_data(0, bytes(1)), "graph"),
@@ -461,6 +463,7 @@ def bad_models():
         "layer of four inputs": (setter(f"{operators}.0.inputs", [0, 1, 2, 2]), "graph"),
         "layer of two outputs": (setter(f"{operators}.0.outputs", [3, 6]), "graph"),
         "layer with custom options": (setter(f"{operators}.0.customOptions", [1]), "options"),
+        "layer with intermediates": (setter(f"{operators}.0.intermediates", [1]), "options"),
         "unknown type of biases": (
             setter(f"{operators}.0.builtinOptions.quantizedBiasType", 99),
             "options",
@@ -504,18 +507,17 @@ def bad_models():
 
 
 def wide_float(width):
-    """A float32 model 1 -> width -> width -> 1 whose largest weights are missing.
+    """A float32 layer width -> width, whose weights the shape names and the model does not hold.
 
     Of 32768 values they would have 2**32 bytes, a number that is 0 in 32 bits.
     """
-    column = np.zeros((width, 1), np.float32)
-    layers = [Layer(column), Layer(np.zeros((0, width), np.float32)), Layer(column.T)]
+    model = fully_connected([Layer(np.zeros((0, width), np.float32))], "float32")
 
     def widen(model):
-        for index, shape in ((3, [width, width]), (4, [1, width])):
-            model.subgraphs[0].tensors[index].shape = shape
+        for index, rows in ((1, width), (2, 1)):
+            model.subgraphs[0].tensors[index].shape = [rows, width]
 
-    return edited(fully_connected(layers, "float32"), widen)
+    return edited(model, widen)
 
 
 def overlooked_models():

@@ -8,6 +8,10 @@
 //   engine_runner --truncations MODEL  every beginning of the model
 //   engine_runner --arenas MODEL       every arena that is smaller than needed, and the smallest
 //   engine_runner --places MODEL       model and arena at every address modulo 16
+//   engine_runner --many MODELS        every model of a file, each behind its length in 4 bytes;
+//                                      to stdout one byte, whether it is accepted, the inputs, the
+//                                      outputs, whether they are int8 (4 bytes each) and the
+//                                      answers to kRounds fixed inputs, see InferFixed()
 //
 // Models and arenas lie in heap blocks of exactly their size, so that a sanitizer sees every step
 // outside. Exit code 2: wrong usage. 3: Init() refused. 4: a prediction was refused. The reason is
@@ -250,6 +254,31 @@ int TryPlaces(const Block& model) {
   return Print(tally);
 }
 
+void Put(uint32_t number) { fwrite(&number, sizeof(number), 1, stdout); }
+
+int InferMany(const Block& models) {
+  uint32_t length;
+  for (size_t at = 0; at + sizeof(length) <= models.size(); at += length) {
+    memcpy(&length, models.get() + at, sizeof(length));
+    at += sizeof(length);
+    if (length > models.size() - at) return 2;
+    Block model(models.get() + at, length), arena(kDefaultArena);
+    const bool accepted =
+        engine::Init(model.get(), length, arena.get(), arena.size()) == Status::kOk;
+    fputc(accepted, stdout);
+    if (accepted) {
+      Put(GetInfo().inputs);
+      Put(GetInfo().outputs);
+      Put(GetInfo().is_int8);
+      Block answers(kRounds * GetInfo().outputs * ValueSize());
+      InferFixed(&answers);
+      fwrite(answers.get(), 1, answers.size(), stdout);
+    }
+    fflush(stdout);  // after a crash it is to be seen which one it was
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -279,7 +308,8 @@ int main(int count, char** arguments) {
     int (*run)(const Block& model);
   } modes[] = {{"--predict", PredictStream}, {"--info", PrintInfo},
                {"--reasons", PrintReasons},  {"--truncations", TryTruncations},
-               {"--arenas", TryArenas},      {"--places", TryPlaces}};
+               {"--arenas", TryArenas},      {"--places", TryPlaces},
+               {"--many", InferMany}};
   for (const auto& mode : modes) {
     if (strcmp(arguments[1], mode.name) == 0) return mode.run(model);
   }

@@ -6,7 +6,8 @@
 //     -o fuzz_engine
 //
 // The input is a model and four bytes: where the model lies, where the arena lies, and the arena's
-// length in units of 4 bytes, 0 for all there is.
+// length in units of 16 bytes, 0 for kArena. The largest arena is enough for layers whose sizes in
+// bytes leave 32 bits.
 
 #include <stdint.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/compact/limits.h"
 #include "engine/predictor.h"
 
 namespace {
@@ -25,7 +27,6 @@ using engine::Status;
 
 constexpr size_t kArena = 16 * 1024;
 constexpr size_t kControls = 4;
-constexpr uint32_t kMostValues = kArena;  // per inference
 
 void Check(bool holds, const char* what) {
   if (holds) return;
@@ -82,7 +83,7 @@ std::vector<uint8_t> Run(const uint8_t* model, size_t length, uint8_t* arena, si
   }
   const engine::Info info = GetInfo();
   Check(info.inputs > 0 && info.outputs > 0 && info.arena_used <= arena_length, "plausible Info");
-  Check(info.inputs < kMostValues && info.outputs < kMostValues, "values fit into the arena");
+  Check(info.inputs <= engine::kMostValues && info.outputs <= engine::kMostValues, "narrow enough");
   std::vector<uint8_t> bytes;
   if (info.is_int8) {
     const std::vector<int8_t> answers = Infer<int8_t>(engine::Invoke, filling);
@@ -125,8 +126,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < kControls) return -1;
   const size_t length = size - kControls;
   const uint8_t* controls = data + length;
-  const size_t asked = (controls[2] | controls[3] << 8) * 4;
-  const size_t arena_length = asked == 0 || asked > kArena ? kArena : asked;
+  const size_t asked = (controls[2] | controls[3] << 8) * 16;
+  const size_t arena_length = asked == 0 ? kArena : asked;
   Block model(length, controls[0] % 16, 0), arena(arena_length, controls[1] % 16, 0);
   if (length > 0) memcpy(model.begin, data, length);
   const auto first = Run(model.begin, length, arena.begin, arena_length, 0x00);

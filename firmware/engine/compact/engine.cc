@@ -29,7 +29,8 @@ constexpr uint32_t kScale = Field(2, kChild), kZeroPoint = Field(3, kChild),
                    kQuantizedDimension = Field(6, kWord);
 constexpr uint32_t kOpcodeIndex = Field(0, kWord), kInputs = Field(1, kChild),
                    kOutputs = Field(2, kChild), kOptionsType = Field(3, kByte),
-                   kOptions = Field(4, kChild), kCustomOptions = Field(5, kChild);
+                   kOptions = Field(4, kChild), kCustomOptions = Field(5, kChild),
+                   kIntermediates = Field(8, kChild);
 constexpr uint32_t kActivation = Field(0, kByte), kWeightsFormat = Field(1, kByte),
                    kBiasType = Field(4, kByte);
 
@@ -162,6 +163,7 @@ State state;
   const uint32_t found = Get(table, kType);
   if (found != type) Fail(kTensorType, found);
   state.shape = Get(table, kShape);
+  if (Count(state.shape) > kMostDimensions) Fail(kWidth);
   state.data = Get(Table(state.buffers, Get(table, kBuffer)), kData);
   // Scales without zero points are none, and the other way round, for TFLM too.
   const uint32_t quantization = Get(table, kQuantization);
@@ -267,9 +269,9 @@ void ReadLayer(uint32_t op, Layer* layer) {
   }
   layer->weights = flatbuffer::Bytes(state.data, weights * size);
   const uint32_t options = Get(op, kOptionsType) == kFullyConnectedOptions ? Get(op, kOptions) : 0;
-  // Shuffled weights, a type that TFLM does not know, or options that are for custom operators.
+  // Shuffled weights, a type that TFLM does not know, or what is for other operators.
   if (Get(options, kWeightsFormat) != 0 || Get(options, kBiasType) > kInt8 ||
-      Get(op, kCustomOptions) != 0) {
+      Get(op, kCustomOptions) != 0 || Count(Get(op, kIntermediates)) != 0) {
     Fail(kUnknownOptions);
   }
   SetActivation(Get(options, kActivation), layer);

@@ -12,6 +12,9 @@ namespace engine {
 // Values that a layer takes or gives, at most.
 constexpr uint32_t kMostValues = 65535;
 
+// Dimensions of a tensor, at most: what TFLM has room for.
+constexpr uint32_t kMostDimensions = 6;
+
 // Activation functions, by their numbers in the TensorFlow Lite schema. SetActivation() in
 // engine.cc says what they do.
 constexpr uint32_t kActivationNone = 0;
