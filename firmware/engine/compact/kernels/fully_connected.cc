@@ -51,15 +51,14 @@ void FullyConnectedInt8(const Layer& layer, const int8_t* input, int8_t* output)
 #if defined(__ARM_FEATURE_SIMD32)
   const int8_t* const end = input + layer.columns;
   const uint32_t rest = layer.columns % kAtOnce;
-  uint32_t rows = layer.rows;
   const int32_t offsets =
       static_cast<int32_t>(static_cast<uint16_t>(layer.input_offset) * 0x10001u);
   const int32_t offset = static_cast<int16_t>(offsets);
 #else
   const int32_t offset = layer.input_offset;
   const uint32_t rest = layer.columns;
-  uint32_t rows = layer.rows;
 #endif
+  uint32_t rows = layer.rows;
   do {
     // Sums wrap around, as the reference's do; hence unsigned.
     uint32_t sum = Load(bias);
