@@ -460,6 +460,7 @@ def bad_models():
         "input with data": (_data(0, bytes(1)), "graph"),
         "values between layers with data": (_data(3, bytes(6)), "graph"),
         "output with data": (_data(-1, bytes(1)), "graph"),
+        "weights that are variable": (setter(f"{tensors}.1.isVariable", True), "graph"),
         "layer of four inputs": (setter(f"{operators}.0.inputs", [0, 1, 2, 2]), "graph"),
         "layer of two outputs": (setter(f"{operators}.0.outputs", [3, 6]), "graph"),
         "layer with custom options": (setter(f"{operators}.0.customOptions", [1]), "options"),
