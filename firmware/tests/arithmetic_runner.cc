@@ -17,11 +17,10 @@ int main() {
     engine::Multiplier multiplier;
     if (engine::QuantizeMultiplier(input, weight, output, &multiplier)) {
       // As TFLM keeps it: 31 bits, and one shift. What leaves 0 of everything, TFLM makes 0.
-      const bool vanishes = multiplier.right > 31;
-      const int32_t shift =
-          static_cast<int32_t>(multiplier.left) - static_cast<int32_t>(multiplier.right);
+      const bool vanishes = multiplier.right > 30;
       printf("%" PRIu32 " %" PRId32 " %" PRId32 "\n", vanishes ? 0 : multiplier.value >> 1,
-             vanishes ? 0 : shift, engine::Scale(accumulator, multiplier));
+             vanishes ? 0 : -1 - multiplier.right,
+             engine::Scale(static_cast<uint32_t>(accumulator), multiplier));
     } else {
       puts("none");
     }

@@ -99,7 +99,7 @@ def shared_home(home_with_cache):
     return home_with_cache()
 
 
-@pytest.mark.parametrize("name", ["int8 per channel", "float32", "wide"])
+@pytest.mark.parametrize("name", ["int8 per channel", "float32", "wide", "no bias"])
 def test_the_arena_is_what_the_firmware_says_it_is(shared_home, monkeypatch, tmp_path, name):
     monkeypatch.setenv("WORKSHOP_HOME", str(shared_home))
     content = GOOD[name]()

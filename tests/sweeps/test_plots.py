@@ -66,9 +66,14 @@ def test_as_many_names_as_can_be_read_and_then_only_those_of_the_front(table):
 
 
 def test_a_shape_in_short(table):
-    row = {"LAYERS": 2, "NEURONS": 16}
+    row = {"LAYERS": 2, "NEURONS": 16, "engine": "generated"}
     assert plots.shape(row, table) == "2×16"
     assert plots.shape(row, table[table["LAYERS"] == 2]) == "16"
+    half = range(len(table) // 2)
+    both = table.assign(
+        engine=["compact" if number in half else "generated" for number in range(len(table))]
+    )
+    assert plots.shape(row, both) == "2×16 generated"
 
 
 @pytest.mark.parametrize("name", ["NEURONS", "LAYERS"])

@@ -54,6 +54,16 @@ def test_each_parameter_reaches_its_step(a_run, tmp_path):
     assert metrics["sine_error"] == metrics["test_error"], "There is no noise."
 
 
+def test_the_generated_engine_costs_less_and_answers_the_same(a_run, tmp_path):
+    metrics, former = a_run
+    values = spec.defaults() | {"EPOCHS": 60, "engine": "generated"}
+    found = run.run(values, tmp_path / "home", former.parent / "build")
+    cheaper = {"flash", "ram", "instructions"}
+    assert all(found[cost] < metrics[cost] for cost in cheaper)
+    assert found["flash"] < metrics["flash"] / 2
+    assert {name for name in found if found[name] != metrics[name]} == cheaper
+
+
 @pytest.mark.parametrize(("factor", "good"), [(0.999, True), (1.001, False)])
 def test_good_is_close_to_the_floor(factor, good, monkeypatch):
     difference = factor * data.TOLERANCE**0.5

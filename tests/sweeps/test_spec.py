@@ -77,6 +77,19 @@ def test_random_search_repeats_itself_and_nothing_else():
         ("mode: grid\nparameters: {NOISE: .nan}", "NOISE is nan"),
         ("mode: grid\nparameters: {NOISE: [0.1, 99]}", "NOISE is 99.0, but must be"),
         ("mode: grid\nparameters: {per_channel: 1}", "per_channel must be true or false"),
+        (
+            "mode: grid\nparameters: {engine: tflm}",
+            "engine must be compact or generated, not 'tflm'",
+        ),
+        ("mode: grid\nparameters: {engine: 1}", "engine must be str, not 1"),
+        (
+            "mode: grid\nparameters: {engine: {min: 1, max: 2}}",
+            "engine is a word, so give it a list",
+        ),
+        (
+            "mode: random\nruns: 1\nparameters: {engine: [tiny]}",
+            "engine must be compact or generated",
+        ),
         ("mode: grid\nparameters: {NEURONS: [0]}", "NEURONS is 0, but must be"),
         ("mode: grid\nparameters: {NEURONS: []}", "empty"),
         ("mode: grid\nparameters: {LAYERS: [1, 5]}", "LAYERS is 5, but must be"),
@@ -172,6 +185,14 @@ def test_a_table_from_before_a_parameter_was_varied_had_the_notebooks_value(
     rows = report.table(paths.NOTEBOOKS_DIR / "data" / "how_small.csv")
     assert set(rows["MORE"]) == {1} and "MORE" not in report.varied(rows)
     assert len(report.configurations(rows)) > 10
+
+
+def test_the_engine_is_a_sweeps_parameter():
+    plan = grid(engine=["compact", "generated"])
+    assert plan.varied == ["engine"] and [run["engine"] for run in plan.runs] == [*spec.ENGINES]
+    assert {run["engine"] for run in draws(3, SEED=[1, 2, 3])} == {"compact"}
+    rows = report.table(paths.NOTEBOOKS_DIR / "data" / "how_small.csv")
+    assert set(rows["engine"]) == {"compact"} and "engine" not in report.varied(rows)
 
 
 def test_the_options_of_the_conversion_are_a_sweeps_parameters():

@@ -64,6 +64,7 @@ def run_sweep(
       NEURONS: [4, 8, 16]       # in each hidden layer
       LAYERS: [1, 2]            # hidden ones
       per_channel: [false, true]
+      engine: [compact, generated]
     """
     from workshop_utils.sweeps import execute
     from workshop_utils.sweeps import spec as specs

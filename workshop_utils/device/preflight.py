@@ -53,7 +53,7 @@ def _problem_of_flash(size: int, board: Board, engine: str) -> str | None:
 
 def arena_bytes(content: bytes) -> int:
     """What the compact engine takes of its arena for this model, in bytes: prepared layers, their
-    multipliers, and two buffers for what flows between layers.
+    multipliers, zeros where a bias is missing, and two buffers for what flows between layers.
 
     content: flatbuffer, of a kind that the engine runs. Raises WorkshopError if it is damaged.
     """
@@ -69,6 +69,8 @@ def _arena_bytes(model: Model) -> int:
             widest = max(widest, model.tensors[operator.outputs[0]].size)
         if int8 and len(operator.inputs) > 1:
             used += limits.multiplier_bytes() * len(model.tensors[operator.inputs[1]].scales)
+        if operator.outputs and (*operator.inputs, -1, -1)[2] == -1:  # no bias, so zeros instead
+            used += 4 * model.tensors[operator.outputs[0]].size
     return used + (2 * widest * (1 if int8 else 4) + 3) // 4 * 4
 
 

@@ -61,9 +61,11 @@ def plot_front(table: "pd.DataFrame", groups: "pd.DataFrame", cost: str) -> Axes
 
 
 def shape(row: "pd.Series", table: "pd.DataFrame") -> str:
-    """A configuration's hidden layers in short: '16', or '2×16' where their number differs."""
+    """A configuration in short: '16', its neurons; '2×16' where the number of layers differs,
+    '16 generated' where the engine does."""
     depth = f"{row['LAYERS']}×" if table["LAYERS"].nunique() > 1 else ""
-    return f"{depth}{row['NEURONS']}"
+    engine = f" {row['engine']}" if table["engine"].nunique() > 1 else ""
+    return f"{depth}{row['NEURONS']}{engine}"
 
 
 def plot_by_shape(table: "pd.DataFrame", name: str) -> Axes:

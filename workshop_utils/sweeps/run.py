@@ -61,7 +61,9 @@ def run(values: dict[str, Any], home: Path, workplace: Path) -> dict[str, Any]:
             c_source.write(tflite, path)
         metrics = _errors(model, tflite, dataset)
         metrics |= {"weights": model.count_params(), "model_bytes": len(tflite)}
-        return metrics | _costs(made.model_tflite, metrics["runtime"], Home(Path(workplace)))
+        place = Home(Path(workplace))
+        costs = _costs(made.model_tflite, values["engine"], metrics["runtime"], place)
+        return metrics | costs
 
 
 @cache
@@ -126,9 +128,9 @@ def _mean_square(difference: data.Array) -> float:
     return float(f"{mean:.6g}")  # as many digits as a table of many rows should have
 
 
-def _costs(model: Path, runtime: str, workplace: Home) -> dict[str, Any]:
+def _costs(model: Path, engine: str, runtime: str, workplace: Home) -> dict[str, Any]:
     """Notebook 06: what the model takes as firmware, and whether the chip agrees."""
-    image = firmware.build(model=model, home=workplace)
+    image = firmware.build(model=model, engine=engine, home=workplace)
     costs = firmware.costs(image.wave, emulator.run(image.wave))
     costs["instructions"] = int(costs["instructions"])
     return {"equal": firmware.equal_answers(image.sweep, model.read_bytes(), runtime), **costs}

@@ -30,12 +30,13 @@ from workshop_utils.running import notebooks
 from workshop_utils.sweeps.limits import CONFIRM, MAX_RUNS
 
 # The parameters that a sweep can vary, and the notebook whose values they have if it does not. The
-# options of `convert.to_int8` come on top.
+# options of `convert.to_int8` come on top, and `engine`, which of ENGINES runs the model.
 PARAMETERS = {
     "02": ("SEED", "SAMPLES", "NOISE"),
     "04": ("EPOCHS", "BATCH_SIZE", "NEURONS", "LAYERS"),
     "05": ("REPRESENTATIVE",),
 }
+ENGINES = ("compact", "generated")  # the first one, if a sweep does not say
 
 Values = dict[str, Any]  # of parameters, by name
 
@@ -54,7 +55,7 @@ def defaults() -> Values:
     for number, names in PARAMETERS.items():
         own = notebooks.parameters(every[number])
         values |= {name: own[name] for name in names}
-    return values | convert.options()
+    return values | convert.options() | {"engine": ENGINES[0]}
 
 
 def read(path: str | Path, confirmed: bool = False) -> Plan:
@@ -211,8 +212,9 @@ def _choices(known: Values, name: str, entry: Any) -> list[Any]:
 
 def _range(known: Values, name: str, entry: Values, extra: str) -> tuple[Any, Any, Any]:
     """min, max and the one extra of a range, checked; None where it is not given."""
-    if isinstance(known[name], bool):
-        raise WorkshopError(f"{name} is true or false, so give it a list, not a range.")
+    if isinstance(known[name], (bool, str)):
+        what = "true or false" if isinstance(known[name], bool) else "a word"
+        raise WorkshopError(f"{name} is {what}, so give it a list, not a range.")
     _known(entry, ("min", "max", extra), f"key of {name}")
     if "min" not in entry or "max" not in entry:
         raise WorkshopError(f"{name} needs both min and max.")
@@ -250,3 +252,5 @@ def check(values: Values) -> None:
         values["LAYERS"],
     )
     convert.check_parameters(values["REPRESENTATIVE"])
+    if values["engine"] not in ENGINES:
+        raise WorkshopError(f"engine must be {' or '.join(ENGINES)}, not {values['engine']!r}.")

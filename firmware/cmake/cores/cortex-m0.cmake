@@ -5,4 +5,3 @@ set(zig_options "-target thumb-freestanding-eabi -mcpu=cortex_m0")
 # What the core lacks is in the compiler's run-time library, which Zig compiles from its own sources
 # at the first link and keeps.
 set(zig_link_options -nostdlib++ -rtlib=compiler-rt -O2)
-set(core_kernel cortex_m0.cc)

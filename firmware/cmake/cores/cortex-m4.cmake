@@ -4,4 +4,3 @@ set(gcc_options "-mcpu=cortex-m4 -mfloat-abi=hard -mfpu=fpv4-sp-d16")
 set(zig_options "-target thumb-freestanding-eabihf -mcpu=cortex_m4+vfp4d16sp")
 # Without the compiler's run-time library, which Zig would compile first: this core needs none of it.
 set(zig_link_options -nostdlib)
-set(core_kernel cortex_m4.cc)

@@ -9,11 +9,6 @@ uint32_t Mantissa(uint32_t bits) { return (bits & 0x7fffff) | 0x800000; }
 // Also false for a negative one, which counts its sign to the exponent.
 bool IsNormal(uint32_t bits) { return (bits >> 23) - 1 < 254; }
 
-uint32_t Clip(int32_t shift) {
-  if (shift < 0) return 0;
-  return static_cast<uint32_t>(shift > 63 ? 63 : shift);
-}
-
 }  // namespace
 
 bool QuantizeMultiplier(uint32_t input_scale, uint32_t weight_scale, uint32_t output_scale,
@@ -44,7 +39,7 @@ bool QuantizeMultiplier(uint32_t input_scale, uint32_t weight_scale, uint32_t ou
     value = 1u << 31;
     ++shift;
   }
-  *multiplier = {value, Clip(shift), Clip(-shift)};
+  *multiplier = {value, -1 - shift};
   return shift <= 30;
 }
 

@@ -25,13 +25,11 @@ inline uint32_t BitsOfFloat(float value) {
   return bits;
 }
 
-// What an accumulator is multiplied by: q / 2^31 * 2^left / 2^right, where q is a Q31 number, a
-// fraction of 31 bits from 0.5 to 1, which TFLM calls the quantized multiplier. One of the shifts
-// is 0, or both are. The kernels in assembler read the three words in this order.
+// What an accumulator is multiplied by: q / 2^31 / 2^(right + 1), where q is a Q31 number, a
+// fraction of 31 bits from 0.5 to 1, which TFLM calls the quantized multiplier.
 struct Multiplier {
-  uint32_t value;  // 2 * q, since the kernels take the upper word of a product: 2^31 or more, even
-  uint32_t left;   // 30 at most
-  uint32_t right;  // 63 at most; from 32 on, that leaves 0 of everything
+  uint32_t value;  // 2 * q, since the kernel takes the upper word of a product: 2^31 or more, even
+  int32_t right;   // what is shifted, less one: -1 is by nothing, -31, the least, to the left by 30
 };
 
 // input_scale * weight_scale / output_scale as TFLM computes it, in double, where the product of
@@ -42,18 +40,25 @@ struct Multiplier {
 bool QuantizeMultiplier(uint32_t input_scale, uint32_t weight_scale, uint32_t output_scale,
                         Multiplier* multiplier);
 
+// accumulator * value / 2^32, to the nearest integer.
+inline int32_t UpperWord(uint32_t accumulator, uint32_t value) {
+  // As a signed number, `value` is less by 2^32, which adds the accumulator to the upper word.
+  const int64_t product = int64_t{static_cast<int32_t>(accumulator)} * static_cast<int32_t>(value);
+  const uint64_t rest = static_cast<uint64_t>(accumulator) << 32 | 0x80000000;
+  return static_cast<int32_t>((static_cast<uint64_t>(product) + rest) >> 32);
+}
+
 // accumulator * multiplier, rounded twice: the product with the Q31 number to an integer, and that,
 // shifted right, to an integer again, halves away from zero.
-inline int32_t Scale(int32_t accumulator, const Multiplier& multiplier) {
-  // Unsigned, because the reference wraps around here.
-  const int32_t shifted =
-      static_cast<int32_t>(static_cast<uint32_t>(accumulator) << multiplier.left);
-  const int64_t product = static_cast<int64_t>(shifted) * (multiplier.value >> 1);
-  const int32_t high = static_cast<int32_t>((product + (1 << 30)) >> 31);
-  if (multiplier.right == 0) return high;
+inline int32_t Scale(uint32_t accumulator, const Multiplier& multiplier) {
+  const int32_t right = multiplier.right;
+  if (__builtin_expect(right < 0 || right > 30, false)) {
+    // To the left, the reference wraps around. Far to the right, it leaves nothing.
+    return right > 0 ? 0 : UpperWord(accumulator << (-1 - right), multiplier.value);
+  }
+  const int32_t high = UpperWord(accumulator, multiplier.value);
   // Less one for negative numbers, halves go the right way. No overflow: |high| is below 2^31.
-  const int64_t lowered = high - (high < 0 ? 1 : 0);
-  return static_cast<int32_t>(((lowered >> (multiplier.right - 1)) + 1) >> 1);
+  return (((high + (high >> 31)) >> right) + 1) >> 1;
 }
 
 }  // namespace engine

@@ -252,7 +252,7 @@ void ReadLayer(uint32_t op, Layer* layer) {
   const uint32_t type = state.type;
   const uint32_t size = type == kInt8 ? 1 : 4;
   const float input_scale = info.output_scale;
-  layer->input_offset = static_cast<uint16_t>(-info.output_zero_point) * 0x10001u;
+  layer->input_offset = -info.output_zero_point;
   const uint32_t columns = info.outputs;
   layer->columns = columns;
   ReadValues(output);
@@ -278,14 +278,15 @@ void ReadLayer(uint32_t op, Layer* layer) {
   SetActivation(Get(options, kActivation), layer);
   if (type == kInt8) SetMultipliers(BitsOfFloat(input_scale), layer);
 
-  static const uint8_t kZero[4] = {};
-  layer->bias = kZero;
-  layer->bias_step = 0;
-  if (Count(inputs) < 3 || Word(inputs, 2) == kNoTensor) return;
+  if (Count(inputs) < 3 || Word(inputs, 2) == kNoTensor) {
+    uint32_t* const zeros = static_cast<uint32_t*>(Allocate(4 * rows));
+    layer->bias = reinterpret_cast<const uint8_t*>(zeros);
+    for (uint32_t row = 0; flatbuffer::IsOpen() && row < rows; ++row) zeros[row] = 0;
+    return;
+  }
   const float product = input_scale * state.scale;
   ReadTensor(Word(inputs, 2), type == kInt8 ? kInt32 : kFloat32);
   layer->bias = flatbuffer::Bytes(state.data, 4 * rows);
-  layer->bias_step = 4;
   if (type != kInt8 || layer->multiplier_step != 0) return;
   // A bias counts in steps of input times weight. TFLM bears a difference of 0.02 output steps.
   // Here it is a bit less, so that float32 is enough to see it: the product may be off by 2^-24.

@@ -23,9 +23,9 @@ constexpr uint32_t kActivationRelu6 = 3;
 
 // Bytes of the arena on a core of 32 bits: a prepared layer in a build for int8 alone, the same in
 // one for float32 too, and the multiplier of a tensor or channel.
-constexpr uint32_t kInt8LayerBytes = 48;
-constexpr uint32_t kFloat32LayerBytes = 56;
-constexpr uint32_t kMultiplierBytes = 12;
+constexpr uint32_t kInt8LayerBytes = 44;
+constexpr uint32_t kFloat32LayerBytes = 52;
+constexpr uint32_t kMultiplierBytes = 8;
 
 }  // namespace engine
 

@@ -16,16 +16,14 @@ namespace engine {
 
 // One layer, prepared. weights[row][column] and bias[row] stay in the model, at any alignment.
 struct Layer {
-  // The kernels in assembler read these nine words in this order.
   const uint8_t* weights;
-  const uint8_t* bias;            // int32 or float32
+  const uint8_t* bias;            // int32 or float32; zeros in the arena if the model has none
   const Multiplier* multipliers;  // int8: those of the rows
   uint32_t columns;               // inputs
-  uint32_t input_offset;          // int8: less the input's zero point, in both halves of the word
+  int32_t input_offset;           // int8: less the input's zero point
   int32_t output_zero_point;
   uint32_t multiplier_step;  // bytes to the next row's: or 0, and one serves every row
   uint32_t rows;             // outputs
-  uint32_t bias_step;        // 4; or 0, and one zero serves every row
 
   int32_t min, max;  // the activation function's limits: int8 codes
 #if ENGINE_FLOAT32
@@ -46,7 +44,7 @@ inline uint32_t Load(const uint8_t* address) {
 }
 
 // Results stop at the limits of int8, not yet at those of the activation function. Input and output
-// must not overlap. CMake takes the file with the core's own kernel, or fully_connected.cc.
+// must not overlap.
 void FullyConnectedInt8(const Layer& layer, const int8_t* input, int8_t* output);
 
 void FullyConnectedFloat(const Layer& layer, const float* input, float* output);

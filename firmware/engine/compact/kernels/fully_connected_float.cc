@@ -7,7 +7,7 @@ namespace engine {
 void FullyConnectedFloat(const Layer& layer, const float* input, float* output) {
   const uint8_t* weight = layer.weights;
   const uint8_t* bias = layer.bias;
-  for (uint32_t row = 0; row < layer.rows; ++row, bias += layer.bias_step) {
+  for (uint32_t row = 0; row < layer.rows; ++row, bias += 4) {
     float sum = 0;
     for (uint32_t column = 0; column < layer.columns; ++column, weight += 4) {
       sum += FloatFromBits(Load(weight)) * input[column];
