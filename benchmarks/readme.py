@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/readme.py --check    # says which are out of date
 
 Where the figures come from: the tables that benchmarks/firmware.py stored in notebooks/data, the
-tables of notebook 08's sweeps, and the models of the tests, which need what ./install.sh --test
+tables of notebook 09's sweeps, and the models of the tests, which need what ./install.sh --test
 installs. Figures that depend on the machine, such as times, are not looked at: beside them stands
 the command that measures them.
 """
@@ -82,7 +82,7 @@ def proof():
 
 
 def fifty_seeds():
-    """The bytes of flash between notebook 08's two shapes."""
+    """The bytes of flash between notebook 09's two shapes."""
     flash = {"8": [], "16": []}
     for row in read(firmware.DATA / "fifty_seeds.csv"):
         flash[row["NEURONS"]].append(int(row["flash"]))
@@ -149,7 +149,7 @@ FIGURES = [
         lambda: tuple(kilobytes(board(engine)["flash"]) for engine in ("generated", "compact")),
     ),
     Figure(
-        "notebooks/08_how_small.ipynb",
+        "notebooks/09_how_small.ipynb",
         r"With 1 × 16 all fifty are; for (\d+) bytes of flash",
         fifty_seeds,
     ),

@@ -101,7 +101,7 @@ def test_an_edit_that_does_not_compile_is_one_sentence(model):
         lab.build(model, [(PREDICT, "Quantize(radians,", "Quantise(radians,")])
 
 
-# What notebook 07 says about the emulator and alignment.
+# What notebook 08 says about the emulator and alignment.
 @pytest.mark.parametrize(
     ("core", "code"),
     [

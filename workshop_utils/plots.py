@@ -67,7 +67,7 @@ def new_row(title: str, xlabel: str, ylabel: str, columns: int) -> list[Axes]:
     # display of pictures on, and leaving a context would switch that off again.
     size = WIDE if columns == 1 else DOUBLE
     figure = plt.figure(figsize=size, dpi=DPI, layout="constrained")
-    _show_small_pictures()
+    describe_pictures()
     with plt.rc_context(STYLE):
         row = list(figure.subplots(1, columns, squeeze=False)[0])
     for axes in row:
@@ -89,7 +89,7 @@ def png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def _show_small_pictures() -> None:
+def describe_pictures() -> None:
     """Have a notebook's kernel show figures by way of `png`, with their alternative text.
 
     nbconvert looks for the text in the metadata of the output. Where no picture can be shown, the

@@ -65,7 +65,7 @@ def test_a_kernel_that_dies_is_one_sentence(small_course, tmp_path):
         (["--only", "100"], "There is no notebook 100"),
         (["--from", "2", "--only", "3"], "Give --only, or --from and --to, not both."),
         (["--to", "100"], "There is no notebook 100"),
-        (["-p", "EPOCH", "5"], "There is no parameter EPOCH; these notebooks have: ARENA_BYTES,"),
+        (["-p", "EPOCH", "5"], "There is no parameter EPOCH; these notebooks have: ARENA_MISSING,"),
         (["-p", "EPOCHS", "five"], "EPOCHS must be a whole number"),
         (["--only", "2", "-p", "EPOCHS", "5"], "There is no parameter EPOCHS"),
     ],
@@ -79,7 +79,7 @@ def test_bad_commands(arguments, words, tmp_path):
 
 def test_all_values_that_a_notebook_would_refuse_in_one_sentence_each(tmp_path):
     """Notebook 6 is the sixth, and 8 checks with a helper of the sweeps; both are asked at once."""
-    wrong = {"CYCLES": 11, "WORKERS": 65, "EPOCHS": 0, "NOISE": "much", "ARENA_BYTES": 3, "X": 1}
+    wrong = {"CYCLES": 11, "WORKERS": 65, "EPOCHS": 0, "NOISE": "much", "ARENA_MISSING": 0, "X": 1}
     words = [f"-p{name}={value}" for name, value in wrong.items()]
     result = CliRunner().invoke(main, ["run", "--output", str(tmp_path / "out"), *words])
     assert result.exit_code == 1 and not (tmp_path / "out").exists()

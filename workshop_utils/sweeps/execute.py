@@ -45,7 +45,7 @@ Rows = dict[int, Row]  # by the number of the run
 
 
 def check_parameters(epochs: Any, seed: Any, workers: Any) -> None:
-    """Raise WorkshopError, naming EPOCHS, SEED or WORKERS, unless notebook 08 can use them."""
+    """Raise WorkshopError, naming EPOCHS, SEED or WORKERS, unless notebook 09 can use them."""
     training.check_parameters(epochs, 1, seed)
     require_int("WORKERS", workers, 1, MAX_WORKERS)
 

@@ -1,4 +1,4 @@
-"""Pictures of a sweep's table: what size buys, and what luck and noise do. From notebook 08.
+"""Pictures of a sweep's table: what size buys, and what luck and noise do. From notebook 09.
 
 Each takes a table of `report.table` and returns Axes. A configuration is a choice of all
 parameters but the seed; its error is the median over the seeds.
