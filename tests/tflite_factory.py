@@ -391,7 +391,7 @@ def odd_models():
 
 
 def ranked_models():
-    """The plain model of `odd_models`, with values of one and of three dimensions: name -> bytes."""
+    """The plain model of `odd_models`, with values of one or three dimensions: name -> bytes."""
     plain, _ = odd_models()
     edits = {
         "values of one dimension": _ranks(lambda width: [width]),
