@@ -385,11 +385,19 @@ def odd_models():
         "operator code of new converters": setter("operatorCodes.0.deprecatedBuiltinCode", 0),
         "buffers, tensors and operator codes in other places": _shuffle,
         "no names, no description": _anonymous,
-        "values of one dimension": _ranks(lambda width: [width]),
-        "values of three dimensions": _ranks(lambda width: [1, 1, width]),
         "a signature, metadata": _annotate,
     }
     return plain, {name: edited(plain, edit) for name, edit in edits.items()}
+
+
+def ranked_models():
+    """The plain model of `odd_models`, with values of one or three dimensions: name -> bytes."""
+    plain, _ = odd_models()
+    edits = {
+        "values of one dimension": _ranks(lambda width: [width]),
+        "values of three dimensions": _ranks(lambda width: [1, 1, width]),
+    }
+    return {name: edited(plain, edit) for name, edit in edits.items()}
 
 
 def bad_models():
