@@ -195,6 +195,8 @@ def test_a_compiler_reads_the_same(tool, tmp_path):
     ("text", "sentence"),
     [
         ("", r"^f\.cc is empty; "),
+        ("x[0] = {'a': 1}", r"^f\.cc is text and holds no TensorFlow Lite model; "),
+        ("<html><script>x[0] = {1, 2}</script>", r"^f\.cc is a web page \(HTML\), not a TensorFl"),
         ("int main() { return 0; }", r"^f\.cc is text and holds no TensorFlow Lite model; "),
         (FOREIGN["xxd"][:2000], r"^f\.cc is cut off: its array has no end; make or fetch it again"),
         (
@@ -206,7 +208,7 @@ def test_a_compiler_reads_the_same(tool, tmp_path):
             r"^f\.cc was made by another tool, and the model in its array m is damaged or cut off",
         ),
         ("int x[] = {1, 2}; int y[] = {3};", r"^f\.cc has no TensorFlow Lite model in x, y: its m"),
-        ("int x[] = {one, 256};", r"^f\.cc has in x something that is not a byte, so it was chang"),
+        ("int x[] = {1, 256};", r"^f\.cc has in x something that is not a byte, so it was chang"),
         (
             f"char one[] = {{{DECIMAL}}}; char two[] = {{{DECIMAL}}};",
             r"^f\.cc holds 2 models, one, two; leave one of them in it, or call",

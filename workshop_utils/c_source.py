@@ -77,11 +77,11 @@ def from_bytes(content: bytes, name: str = "model.cc") -> bytes:
 
 def _read(text: str, content: bytes, name: str) -> bytes:
     plain = _without_comments(text)
-    is_own = _OWN in text
-    if not (is_own or _BEGIN.search(plain)) or plain.lstrip().startswith("<") or "\0" in text:
+    arrays, is_own = _arrays(plain), _OWN in text
+    is_text = "\0" not in text and not plain.lstrip().startswith("<")
+    if not is_own and not (is_text and (arrays or _is_cut_off(plain))):
         what = tflite.foreign(content) or "is a TensorFlow Lite model itself, and no C source."
         raise WorkshopError(f"{name} {what}")
-    arrays = _arrays(plain)
     if is_own:
         return _own(text, arrays, name)
     models = {array: data for array, data in arrays.items() if tflite.foreign(data or b"") is None}
@@ -126,6 +126,7 @@ def lacks_const(content: bytes) -> bool:
 
 # ---- Any C source
 
+
 _MOST_TEXT = 16 << 20  # bytes, of a model of about 3 million
 _OWN = "workshop_utils.c_source"  # in the head of what `to_c_source` makes
 # A name, the brackets, attributes and macros, the numbers: g_model[] __attribute__((...)) = {1, 2}.
@@ -143,6 +144,14 @@ _CELL = re.compile(
 )
 
 
+def _is_cut_off(plain: str) -> bool:
+    """Whether the last array in C has no end."""
+    end = 0
+    for begin in _BEGIN.finditer(plain):
+        end = begin.end()
+    return end > 0 and "}" not in plain[end:]
+
+
 def _text(content: bytes) -> str:
     """Text as editors and shells write it: UTF-8, or UTF-16 with its mark, as PowerShell does."""
     is_wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
@@ -156,9 +165,15 @@ def _without_comments(text: str) -> str:
 
 
 def _arrays(plain: str) -> dict[str, bytes | None]:
-    """{name of an array: its bytes}, None if it holds something else. plain: without comments."""
+    """{name of an array of numbers: its bytes}, None if not all are bytes.
+
+    plain: without comments.
+    """
     found = {}
     for array in _ARRAY.finditer(plain):
+        first = array["cells"].partition(",")[0].strip()
+        if first and _number(first) is None:
+            continue  # of texts, of structures, or no C at all
         data = _bytes(array["cells"])
         size = _number((array["size"] or "").strip())
         if data is not None and size is not None and len(data) < size <= 2 * len(data):

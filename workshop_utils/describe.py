@@ -1,4 +1,4 @@
-"""What is in a TensorFlow Lite model, as a person wants to see it. Introduced in notebook 05."""
+"""What is in a TensorFlow Lite model, as a person wants to see it: `workshop model` prints it."""
 
 import math
 from collections.abc import Sequence

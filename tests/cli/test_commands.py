@@ -31,7 +31,7 @@ def test_the_commands_of_the_design_are_there():
     words = {" ".join(words) for words in COMMANDS}
     assert {"run", "report", "compare", "catch-up", "reset", "doctor", "class"} <= words
     assert {f"firmware {name}" for name in ("build", "run", "sweep", "flash", "monitor")} <= words
-    assert {"sweep run", "sweep report", "export c", "export arduino"} <= words
+    assert {"model", "sweep run", "sweep report", "export c", "export arduino"} <= words
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -1,5 +1,5 @@
 // What the compact engine takes, and the memory that it needs for it. This is the one place of
-// these numbers: the engine holds itself to them, and workshop_utils/device/preflight.py reads them
+// these numbers: the engine holds itself to them, and workshop_utils/device/diagnosis.py reads them
 // here, to say on the desktop what would not run. So each of them is one line and a plain number.
 
 #ifndef ENGINE_COMPACT_LIMITS_H_
