@@ -383,7 +383,8 @@ def sections(path, wanted):
     """A notebook of the cells before the first section, and of those of the wanted sections."""
     notebook, section, kept = nbformat.read(path, 4), "ahead", []
     for cell in notebook.cells:
-        if cell.cell_type == "markdown" and (title := re.match(r"## (?:(\d+)\.)?", cell.source)):
+        title = re.search(r"(?m)^## (?:(\d+)\.)?", cell.source)
+        if cell.cell_type == "markdown" and title:
             section = title[1] or ("ahead" if section == "ahead" else "after")
         if section in {"ahead", *wanted}:
             kept.append((section, cell))

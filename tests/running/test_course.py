@@ -164,6 +164,7 @@ def test_a_notebook_that_is_none_is_one_sentence_before_a_kernel_starts(
     assert result.exit_code == 1 and result.stdout == ""
     (line,) = result.stderr.strip().splitlines()
     assert "02_second.ipynb" in line and words in line and "workshop reset" in line
+    assert line.count("02_second") == 1 and line.count(".ipynb") == 1 and line.endswith("there.")
 
 
 def test_a_parameters_cell_with_a_slip_is_one_sentence(small_course):

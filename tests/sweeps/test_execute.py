@@ -68,6 +68,17 @@ def test_a_long_error_leaves_the_table_readable(tmp_path, error):
     assert execute.read_table(tmp_path / execute.TABLE)[0]["error"] == said
 
 
+def test_somebodys_table_is_not_replaced(tmp_path):
+    """One without rows, which a sweep leaves that is killed at its very start, is its own."""
+    plan, table = grid(SEED=[1, 2]), tmp_path / execute.TABLE
+    table.write_text("mine\n1\n")
+    with pytest.raises(WorkshopError, match=r"results\.csv is there, but no sweep's plan"):
+        execute.execute(plan, tmp_path)
+    assert table.read_text() == "mine\n1\n" and not (tmp_path / execute.PLAN).exists()
+    execute._write_table(tmp_path, plan, {})
+    assert execute._start(plan, tmp_path, resume=False) == {}
+
+
 def test_a_scheduler_by_address(tmp_path, monkeypatch):
     from distributed import LocalCluster
 

@@ -58,8 +58,9 @@ def parameters(notebook: Path) -> dict[str, Any]:
     if the cell is no Python.
     """
     values = {}
+    text = "\n".join(tagged_source(notebook, "parameters"))
     try:
-        cell = ast.parse("\n".join(tagged_source(notebook, "parameters")))
+        cell = ast.parse(text)
     except (SyntaxError, ValueError) as error:
         raise WorkshopError(
             f"{notebook.name}: the cell with the parameters is no Python: {error}."
