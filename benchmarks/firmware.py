@@ -34,7 +34,8 @@ Flash and RAM in bytes; RAM is static data, arena and stack. Instructions per in
 of all 256 inputs: of the raw int8 step (engine::Invoke), and from radians to value
 (engine::Predict). Our flash includes application and start-up, TFLM's does not. The boards'
 images run in Unicorn, with the registers that workshop_utils/device/chips.py plays: microbit-v1
-and pico on a Cortex-M0, which has neither FPU nor DSP instructions, the others on a Cortex-M4F.
+and pico on a Cortex-M0, which has neither FPU nor DSP instructions, pico2 on a Cortex-M33, the
+others on a Cortex-M4F.
 TFLM: reference kernels at commit 90b983c2b, error texts stripped, GCC 12.2, an arena of 2 kB, run
 in QEMU's mps2-an386; rounded."""
 
