@@ -16,8 +16,6 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
-    from IPython.display import SVG
-
     from workshop_utils.data import Dataset
 
 History = Mapping[str, list[float]]
@@ -183,26 +181,3 @@ def add_legend(axes: Axes) -> Axes:
     with plt.rc_context(STYLE):
         axes.legend(loc="best", fontsize=12)
     return axes
-
-
-def animate_led(brightness: ArrayLike, seconds: float = 2.0) -> "SVG":
-    """An LED that goes through `brightness` (0 to 255, shape (n,)) once in `seconds`, for ever.
-
-    Returns an IPython SVG object; the animation is part of the picture, so it also runs in a saved
-    notebook and on an HTML page.
-    """
-    from IPython.display import SVG
-
-    opacity = ";".join(f"{value / 255:.2f}" for value in np.asarray(brightness))
-    animation = (
-        f'<animate attributeName="opacity" values="{opacity}" dur="{seconds}s" '
-        'repeatCount="indefinite"/>'
-    )
-    return SVG(
-        '<svg xmlns="http://www.w3.org/2000/svg" width="180" height="120" viewBox="0 0 180 120">'
-        '<rect width="180" height="120" rx="8" fill="#20303c"/>'
-        f'<circle cx="90" cy="60" r="44" fill="{ORANGE}" opacity="0.35">{animation}</circle>'
-        '<circle cx="90" cy="60" r="24" fill="#5a4a20"/>'
-        f'<circle cx="90" cy="60" r="24" fill="#ffd75e">{animation}</circle>'
-        "</svg>"
-    )

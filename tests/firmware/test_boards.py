@@ -416,6 +416,7 @@ def test_a_microbit_v1_whose_ram_is_off_switches_it_on_before_it_relies_on_it(
 @pytest.mark.parametrize("board", ["pico", "pico2", "nucleo-l476rg"])
 def test_the_pulse_width_is_the_brightness(build, board):
     result = emulator.run(build(board).wave, board=board)
+    assert result.matrix.shape == (0, 5, 5)
     assert result.led.tolist() == [0, *result.inferences.led]  # dark before the first one
     assert len(result.instructions) == INFERENCES
 
@@ -473,6 +474,14 @@ def test_the_wave_runs_over_the_microbits_leds(build, board, rows, columns, wiri
         }
         dots = set.union(*(lit for _, lit in during))
         assert dots == {(x, 4 - level) for x, level in enumerate(levels)}
+    # What the emulator says of it, which notebook 6 draws.
+    matrix = emulator.run(build(board).wave, board=board, count=False).matrix
+    assert matrix.shape == (INFERENCES, 5, 5) and matrix.dtype == np.float32
+    shares = np.zeros_like(matrix)
+    for number, (_, lit) in enumerate(found):
+        for x, y in lit:
+            shares[number // 15, y, x] += 1 / 15
+    assert np.allclose(matrix, shares) and matrix.max() == pytest.approx(1 / len(rows))
 
 
 # ---- The image

@@ -26,6 +26,8 @@ class Chip:
     says what is wrong with that. core: Unicorn's name of it. pages: (address, bytes) of registers.
     vectors: address of the vector table. writes: [(address, value)], all since reset. printed: what
     came out of the UART, bytearray. lost: how many characters did not. led: each brightness set.
+    shown: of a board with a matrix of LEDs, for each turn of its rows: how many characters had been
+    printed, and which LEDs shone, line by line from the top left, as bits from the lowest.
     """
 
     board: ClassVar[str]
@@ -43,6 +45,7 @@ class Chip:
         self.writes: list[tuple[int, int]] = []
         self.printed, self.lost = bytearray(), 0
         self.led: list[int] = []
+        self.shown: list[tuple[int, int]] = []
 
     def read(self, address: int) -> int:
         """What the core reads from a register."""
@@ -111,6 +114,11 @@ class Nrf51822(Chip):
     transmit_pin = 24
     ram_on = 0x40000524
     is_counting = False
+    # The matrix of 5 x 5 LEDs. Pins count on from port to port. wiring: of each LED, as one sees
+    # them, its row and its column. Source: the board's schematic.
+    rows: tuple[int, ...] = (13, 14, 15)
+    columns: tuple[int, ...] = (4, 5, 6, 7, 8, 9, 10, 11, 12)
+    wiring = "00 13 01 14 02  23 24 25 26 27  11 08 12 28 10  07 06 05 04 03  22 16 20 15 21"
     # No pin is connected; both blocks of RAM are on.
     reset_values: ClassVar[Mapping[int, int]] = {uart + 0x50C: 0xFFFFFFFF, ram_on: 3}
 
@@ -125,6 +133,8 @@ class Nrf51822(Chip):
             self.registers[self.clock + 0x100] = 1
         elif address == self.timer and value == 1:  # TASKS_START
             self.is_counting = True
+        elif address == self.timer + 0x140 and value == 0:  # a turn is over
+            self.shown.append((len(self.printed), self._lit()))
         elif address == self.uart + 0x51C:  # TXD
             self.transmit(value, self._can_transmit())
             self.registers[self.uart + 0x11C] = 1  # EVENTS_TXDRDY
@@ -136,6 +146,21 @@ class Nrf51822(Chip):
         wanted = {0x500: 4, 0x008: 1, 0x50C: self.transmit_pin, 0x524: 0x01D7E000}
         return self.registers.get(self.clock + 0x100) == 1 and all(
             self.registers.get(self.uart + offset) == value for offset, value in wanted.items()
+        )
+
+    def _lit(self) -> int:
+        """The LEDs that shine now: those whose row's pin is high and whose column's pin is low."""
+
+        def is_driven(pin: int, level: int) -> bool:
+            port, bit = self.ports[pin // 32], pin % 32
+            out, direction = (self.registers.get(port + offset, 0) for offset in (0x504, 0x514))
+            return bool(direction >> bit & 1) and out >> bit & 1 == level
+
+        rows = [is_driven(pin, 1) for pin in self.rows]
+        columns = [is_driven(pin, 0) for pin in self.columns]
+        return sum(
+            (rows[int(place[0])] and columns[int(place[1])]) << number
+            for number, place in enumerate(self.wiring.split())
         )
 
     def _drive(self, port: int, address: int, value: int) -> None:
@@ -161,6 +186,8 @@ class Nrf52833(Nrf51822):
     pages = (*Nrf51822.pages, (0x10000000, 0x2000), (_SYSTEM, 0x1000))
     ports = (0x50000000, 0x50000300)
     transmit_pin = 6
+    rows, columns = (21, 22, 15, 24, 19), (28, 11, 31, 32 + 5, 30)
+    wiring = "00 01 02 03 04  10 11 12 13 14  20 21 22 23 24  30 31 32 33 34  40 41 42 43 44"
     # As the interface chip leaves UICR.
     reset_values: ClassVar[Mapping[int, int]] = {
         Nrf51822.uart + 0x50C: 0xFFFFFFFF,
