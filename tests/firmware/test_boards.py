@@ -100,7 +100,11 @@ def test_the_pico_2s_core_in_qemu_equals_tflm(home_with_cache, tmp_path, expecte
 
 @pytest.fixture(scope="module")
 def rp2040js():
-    """The folder in which rp2040js is installed."""
+    """The folder in which rp2040js is installed.
+
+    It works out the clocks from their registers, so that a wrong one shows as a wrong baud rate and
+    a wrong pace. (rp2040py, its port to Python, runs everything at 125 MHz whatever they say.)
+    """
     qemu.require("node")
     folder = os.environ.get("RP2040JS_HOME")
     if not folder and shutil.which("npm"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 
 import nbformat
 import pytest
@@ -166,3 +167,23 @@ def test_no_metadata_of_an_executed_notebook_is_markup(tmp_path):
     assert not harmful(text) and "<title>Workshop</title>" in text
     assert not moves_the_cursor(text) - {"\t", "\xa0"}
     assert text.count("<details><summary>Solution") == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("<title id='t'>A board &amp; its LEDs</title>", "A board & its LEDs"),
+        ('<title>\' class="x" &lt;b&gt;</title>', '\' class="x" <b>'),
+        ("", ""),
+    ],
+)
+def test_a_drawing_says_on_the_page_what_it_shows(tmp_path, title, said):
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg">{title}<rect width="1" height="1"/></svg>'
+    drawing = nbformat.v4.new_output("display_data", {"image/svg+xml": svg, "text/plain": "svg"})
+    write_notebook(
+        tmp_path / "01_a.ipynb",
+        [nbformat.v4.new_code_cell("1", execution_count=1, outputs=[drawing])],
+    )
+    text = page.rebuild(tmp_path).read_text(encoding="utf-8")
+    assert [element for element in elements(text) if element[0] == "img"] == [("img", "alt", "src")]
+    assert unescape(re.search(r'<img alt="([^"]*)"', text)[1]) == said and not harmful(text)

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Sequence
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,16 @@ def render(
         extra_loaders=[FileSystemLoader(report.TEMPLATES)],
         template_file="page.html.j2",
     )
+    exporter.register_filter("title_of_svg", _title_of_svg)
     whole = nbformat.v4.new_notebook(cells=cells)
     html, _ = exporter.from_notebook_node(whole, {"metadata": {"name": "Workshop"}, "head": head})
     return files.write(page, printable(html, keep="\n\t\xa0"))
+
+
+def _title_of_svg(text: str) -> str:
+    """What an SVG says of itself in its first title, without markup; empty if nothing."""
+    found = re.search(r"<title[^>]*>([^<]*)</title>", text)
+    return unescape(found[1]) if found else ""
 
 
 def rebuild(folder: Path | str) -> Path:
