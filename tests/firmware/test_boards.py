@@ -261,7 +261,7 @@ PRESCRIBED = {
         ("VTOR (ARMv6-M, B3.2.5)", 0xE000ED08, 0x10000100),
         ("XOSC_STARTUP: 1 ms (2.16.7)", 0x4002400C, 47),
         ("XOSC_CTRL: 1 to 15 MHz, on", 0x40024000, 0xFABAA0),
-        ("CLK_SYS_CTRL: clk_ref (2.15.7)", 0x4000803C, 0),
+        ("CLK_SYS_CTRL, clearing alias: SRC is clk_ref (2.15.7)", 0x4000B03C, 1),
         ("CLK_REF_CTRL: XOSC", 0x40008030, 2),
         ("CLK_PERI_CTRL: on, from clk_sys", 0x40008048, 0x800),
         ("RESET, clearing alias: IO_BANK0, PADS_BANK0, PWM, UART0 (2.14.3)", 0x4000F000, 0x404120),
@@ -285,7 +285,7 @@ PRESCRIBED = {
         ("VTOR (ARMv8-M, D1.2)", 0xE000ED08, 0x10000000),
         ("XOSC_STARTUP: 1 ms (8.2.8)", 0x4004800C, 47),
         ("XOSC_CTRL: 1 to 15 MHz, on", 0x40048000, 0xFABAA0),
-        ("CLK_SYS_CTRL: clk_ref (8.1.7)", 0x4001003C, 0),
+        ("CLK_SYS_CTRL, clearing alias: SRC is clk_ref, AUXSRC as it was (8.1.7)", 0x4001303C, 1),
         ("CLK_REF_CTRL: XOSC", 0x40010030, 2),
         ("CLK_PERI_CTRL: on, from clk_sys", 0x40010048, 0x800),
         ("RESET, clearing alias: IO_BANK0, PADS_BANK0, PWM, UART0 (7.5.3)", 0x40023000, 0x4010240),
@@ -342,7 +342,7 @@ NEEDED = {
         *(0x40034024, 0x40034028, 0x4003402C, 0x40034030),
     ),
     "pico2": (
-        *(0x40048000, 0x40010030, 0x40010048, 0x40023000, 0x40028004, 0x40038004),
+        *(0x40048000, 0x4001303C, 0x40010030, 0x40010048, 0x40023000, 0x40028004, 0x40038004),
         *(0x40070024, 0x40070028, 0x4007002C, 0x40070030),
     ),
 }
@@ -364,6 +364,20 @@ def test_a_board_stays_silent_if_any_of_the_start_is_left_out(board):
 def test_the_tick_counts_the_clock_of_board_toml(build, board):
     written = dict(run(build(board).sweep, board).writes)
     assert (written[0xE000E014] + 1) * 50 == boards.find(board).clock
+
+
+def test_the_source_of_a_clock_and_its_auxiliary_source_do_not_change_at_once():
+    """An RP2350 starts from the auxiliary one; writing 0 would stop the clock (8.1.3)."""
+    for changed, instead, is_heard in (
+        (0x4001303C, (0x4001303C, 1), True),
+        (0x4001303C, (0x4001003C, 0), False),
+        (0x4001303C, (0x4001003C, 0x40), True),
+    ):
+        chip = CHIPS["pico2"]()
+        for _, address, value in PRESCRIBED["pico2"]:
+            chip.write(*(instead if address == changed else (address, value)))
+        chip.write(DATA["pico2"], ord("x"))
+        assert bool(chip.printed) == is_heard
 
 
 # ---- What the makers' start-up code does for certain revisions

@@ -268,6 +268,7 @@ class PicoChip(Chip):
     pwm: ClassVar[int]
     reset_bits: ClassVar[Mapping[int, int]]  # of what can be held in reset, by address
     all_resets: ClassVar[int]
+    has_clock = True
 
     def read(self, address: int) -> int:
         value = super().read(address)
@@ -284,6 +285,9 @@ class PicoChip(Chip):
             self.writes.append((address, value))
             self.registers[address - 0x3000] = self.registers.get(address - 0x3000, 0) & ~value
             return
+        if address == self.clocks + 0x3C:  # CLK_SYS_CTRL: AUXSRC changes while SRC uses it
+            before = self.registers.get(address, 0)
+            self.has_clock &= not (before & 1 and (before ^ value) & 0xE0)
         for start, bit in self.reset_bits.items():
             if start <= address < start + 0x4000 and self.registers[self.resets] >> bit & 1:
                 return
@@ -303,7 +307,8 @@ class PicoChip(Chip):
         clocked = (
             self.read(self.xosc + 4) != 0
             and registers(self.clocks + 0x30) == 2
-            and registers(self.clocks + 0x3C, 0) == 0
+            and self.has_clock
+            and registers(self.clocks + 0x3C, 0) & 1 == 0
             and registers(self.clocks + 0x48) == 1 << 11
         )
         divider = 64 * registers(self.uart + 0x24, 0) + registers(self.uart + 0x28, 0)
@@ -380,7 +385,8 @@ class Rp2350(PicoChip):
     )
     all_resets = 0x1FFFFFFF
     isolated = 0x116  # a pad after reset; bit 8: isolated, bit 7: its output is off
-    reset_values: ClassVar[Mapping[int, int]] = {resets: all_resets}
+    # CLK_SYS_CTRL: from the ring oscillator by way of the auxiliary multiplexer.
+    reset_values: ClassVar[Mapping[int, int]] = {resets: all_resets, clocks + 0x3C: 0x41}
     reset_bits: ClassVar = {io: 6, pads: 9, pwm: 16, uart: 26}
 
     def is_connected(self, pin: int, function: int) -> bool:

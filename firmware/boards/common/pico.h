@@ -26,6 +26,7 @@ namespace board {
 
 constexpr uint32_t kPicoClockHz = 12000000;
 constexpr uint32_t kPicoBaud = 115200;
+constexpr uint32_t kClearAlias = 0x3000;  // of a register: writing there clears bits
 
 template <class Chip>
 void StartPicoClocks() {
@@ -41,6 +42,7 @@ void StartPicoClocks() {
   constexpr uint32_t kOscillatorEnable = 0xfab << 12;
   constexpr uint32_t kStable = 1u << 31;
   constexpr uint32_t kRefFromCrystal = 2;
+  constexpr uint32_t kSysSource = 1 << 0;
   constexpr uint32_t kSysFromRef = 0;
   constexpr uint32_t kPeriEnable = 1 << 11;  // with AUXSRC 0: from clk_sys
 
@@ -48,8 +50,10 @@ void StartPicoClocks() {
   Register(kOscillatorStartup) = (kPicoClockHz / 1000 + 128) / 256;
   Register(kOscillatorControl) = kFrom1To15Mhz | kOscillatorEnable;
   WaitForBits(kOscillatorStatus, kStable);
-  // SELECTED has a bit for each source, and only that of the source in use is set.
-  Register(kSysControl) = kSysFromRef;
+  // SELECTED has a bit for each source, and only that of the source in use is set. The source of
+  // clk_sys is one bit, which goes alone: after reset an RP2350 takes clk_sys from the auxiliary
+  // multiplexer, which must not change while it is in use, or the clock may stop.
+  Register(kSysControl + kClearAlias) = kSysSource;
   WaitForBits(kSysSelected, 1 << kSysFromRef);
   Register(kRefControl) = kRefFromCrystal;
   WaitForBits(kRefSelected, 1 << kRefFromCrystal);
@@ -58,7 +62,6 @@ void StartPicoClocks() {
 
 template <class Chip>
 void TakePicoOutOfReset() {
-  constexpr uint32_t kClearAlias = 0x3000;  // writing there clears bits
   constexpr uint32_t kDone = Chip::kResets + 0x8;
   Register(Chip::kResets + kClearAlias) = Chip::kInReset;
   while ((Register(kDone) & Chip::kInReset) != Chip::kInReset) {
