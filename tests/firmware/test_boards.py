@@ -387,7 +387,7 @@ def test_the_source_of_a_clock_and_its_auxiliary_source_do_not_change_at_once():
 @pytest.mark.parametrize(
     "revision, user, says",
     [
-        (2, 0xFFFFFF5A, True),  # as the interface chip leaves it
+        (2, 0xFFFFFF5A, True),  # opens the port
         (3, 0xFFFFFF5A, True),
         (2, 0xFFFFFFFF, False),  # erased: on this revision that locks
         (2, 0xFFFFFF00, False),  # locked on purpose, and nobody unlocks it

@@ -188,7 +188,7 @@ class Nrf52833(Nrf51822):
     transmit_pin = 6
     rows, columns = (21, 22, 15, 24, 19), (28, 11, 31, 32 + 5, 30)
     wiring = "00 01 02 03 04  10 11 12 13 14  20 21 22 23 24  30 31 32 33 34  40 41 42 43 44"
-    # As the interface chip leaves UICR.
+    # Revision 2, and UICR as a debugger wants it.
     reset_values: ClassVar[Mapping[int, int]] = {
         Nrf51822.uart + 0x50C: 0xFFFFFFFF,
         part: 0x0D,

@@ -1,11 +1,11 @@
 // micro:bit v2: an nRF52833. Source: the board's schematic (V2.0 and V2.2).
 //
-// From build code Bx0 on, the chip locks its debug port at each reset, and the interface chip,
-// which writes the flash, could reach it only by erasing everything. It stays open if two things
-// say so: UICR.APPROTECT, which is kept like flash and which the interface chip writes, and
-// APPROTECT.DISABLE, which the program writes after each reset. So this program hands on what UICR
-// says, and leaves UICR alone. Source: nRF52833 Product Specification v1.5, 4.4 (FICR), 4.5 (UICR),
-// 4.8 (debug); Nordic's MDK, system_nrf52_approtect.h and nrf52_erratas.h (configuration 249).
+// From revision 2 on, the chip locks its debug port at each reset, and the interface chip, which
+// writes the flash, could get in only by erasing everything. The port stays open if two things say
+// so: UICR.APPROTECT, which is kept like flash, and APPROTECT.DISABLE, which the program writes
+// after each reset. So this program hands on what UICR says, and leaves UICR alone. Source:
+// nRF52833 Product Specification v1.5, 4.4 (FICR), 4.5 (UICR), 4.8 (debug); Nordic's MDK,
+// system_nrf52_approtect.h and nrf52_erratas.h (configuration 249).
 
 #include "boards/common/cortex_m.h"
 #include "boards/common/microbit.h"
