@@ -79,15 +79,6 @@ def test_the_sine_behind_predictions_is_one_whole_turn():
     assert np.allclose(y, np.sin(x))
 
 
-def test_the_led_goes_through_every_brightness():
-    picture = plots.animate_led(np.array([0, 128, 255], np.uint8), seconds=3).data
-    assert picture.startswith("<svg") and picture.endswith("</svg>")
-    words = plots.animate_led(np.array([0, 128, 255], np.uint8), seconds=3).metadata["alt"]
-    assert "every 3 seconds, from 0 to 255 of 255: brightest after 2.0 s, darkest" in words
-    assert f"<title>{words}</title>" in plots.animate_led([0, 128, 255], seconds=3).data
-    assert picture.count('values="0.00;0.50;1.00" dur="3s" repeatCount="indefinite"') == 2
-
-
 def luminance(colour):
     """Relative luminance of an sRGB colour, as the Web Content Accessibility Guidelines have it."""
     rgb = np.array(matplotlib.colors.to_rgb(colour))

@@ -15,48 +15,18 @@ import tempfile
 from pathlib import Path
 from string import Template
 
-PICTURE_FILE = Path(__file__).resolve().parents[1] / "docs" / "wave.svg"
-SECONDS = 5  # for one turn of the sine
-LEFT, WIDTH, MIDDLE, HEIGHT = 336, 500, 148, 88  # the scope, px: origin of x, 2 pi; y = 0, y = 1
-LINE = 17  # px from one line of the console to the next
+from workshop_utils import pictures
 
-PICTURE = Template("""\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 880 352" role="img"
- aria-labelledby="title description">
-<title id="title">A neural network draws a sine on an emulated microcontroller</title>
-<desc id="description">Left, a chip with an LED that gets brighter and darker. Right, the network's
-$count answers for one turn of the sine, close to the true sine. Below, the lines that the chip
-prints.</desc>
-<defs>
- <radialGradient id="halo">
-  <stop offset="0" stop-color="#ffc94d" stop-opacity=".95"/>
-  <stop offset=".3" stop-color="#ffb020" stop-opacity=".5"/>
-  <stop offset="1" stop-color="#ffb020" stop-opacity="0"/>
- </radialGradient>
- <clipPath id="window"><rect x="336" y="287" width="270" height="52"/></clipPath>
-</defs>
-<style>
- text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill: #93a4b8 }
- .dim { fill: #5f7186 }
- .name { font: 600 15px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #e8eef5 }
- .small { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif }
- .figure { font: 600 17px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #e8eef5 }
- .grid { stroke: #2a3a4e; stroke-width: 1 }
- .answer { fill: #ffb020 }
- @media (prefers-reduced-motion: no-preference) {
-  .answer { opacity: .3; animation: answer ${seconds}s linear infinite }
-  .led, .head, .lines { animation: ${seconds}s infinite }
-  .led { animation-name: led; animation-timing-function: linear }
-  .head { animation-name: head; animation-timing-function: steps(1) }
-  .lines { animation-name: lines; animation-timing-function: steps($count) }
- }
- @keyframes answer { 0% { opacity: 1 } 70%, 100% { opacity: .22 } }
- @keyframes lines { from { transform: none } to { transform: translateY(-${scrolled}px) } }
- @keyframes led { $led }
- @keyframes head { $head }
-</style>
-<rect width="880" height="352" rx="14" fill="#0f1924"/>
-<g id="board">
+PICTURE_FILE = Path(__file__).resolve().parents[1] / "docs" / "wave.svg"
+LEFT, WIDTH, MIDDLE, HEIGHT = 336, 500, 148, 88  # the scope, px: origin of x, 2 pi; y = 0, y = 1
+
+BODY = Template("""\
+<radialGradient id="wave-halo">
+ <stop offset="0" stop-color="#ffc94d" stop-opacity=".95"/>
+ <stop offset=".3" stop-color="#ffb020" stop-opacity=".5"/>
+ <stop offset="1" stop-color="#ffb020" stop-opacity="0"/>
+</radialGradient>
+<g>
  <rect x="28" y="28" width="232" height="232" rx="12" fill="#14453f" stroke="#1f6b60"/>
  <g fill="none" stroke="#1f6b60" stroke-width="2">
   <path d="M144 118V92 M120 172H84L60 148V60 M168 172h36l24 24v40 M144 210v30"/>
@@ -73,11 +43,11 @@ prints.</desc>
  <text class="small" x="144" y="190" text-anchor="middle">emulated</text>
  <rect x="130" y="62" width="28" height="28" rx="4" fill="#dfe6ee"/>
  <circle cx="144" cy="76" r="10" fill="#6b5521"/>
- <g class="led" opacity="$still"><circle cx="144" cy="76" r="62" fill="url(#halo)"/>
+ <g class="led" opacity="$still"><circle cx="144" cy="76" r="62" fill="url(#wave-halo)"/>
  <circle cx="144" cy="76" r="10" fill="#ffdf8f"/></g>
 </g>
-<g id="scope">
- <path class="grid" d="M336 60V236 M461 60V236 M586 60V236 M711 60V236 M836 60V236
+<g>
+ <path stroke="#2a3a4e" d="M336 60V236 M461 60V236 M586 60V236 M711 60V236 M836 60V236
   M336 60H836 M336 104H836 M336 148H836 M336 192H836 M336 236H836"/>
  <text x="324" y="64" text-anchor="end">1</text><text x="324" y="152" text-anchor="end">0</text>
  <text x="324" y="240" text-anchor="end">-1</text>
@@ -86,16 +56,15 @@ prints.</desc>
  <text class="name" x="336" y="42">The network's answers, as the chip computes them</text>
  <text class="small" x="836" y="42" text-anchor="end"><tspan fill="#56b4e9">—</tspan> sine</text>
  <polyline points="$sine" fill="none" stroke="#56b4e9" stroke-width="1.5"/>
+<g fill="#ffb020">
 $answers
+</g>
  <g class="head" transform="translate($head_x $head_y)"><circle r="13" fill="#ffb020"
  opacity=".3"/><circle r="5.5" fill="#ffe9b8"/></g>
 </g>
 <text class="dim" x="336" y="283">x,y,led</text>
-<g id="console" clip-path="url(#window)"><g class="lines"
- transform="translate(0 -$scrolled_still)">
-$lines
-</g></g>
-<g id="figures">
+$console
+<g>
  <text class="figure" x="28" y="306">$instructions</text>
  <text class="small" x="28" y="326">instructions per answer</text>
  <text class="figure" x="200" y="306">$equal of 256</text>
@@ -104,21 +73,12 @@ $lines
  <text class="small" x="650" y="326">flash</text>
  <text class="figure" x="760" y="306">$ram kB</text>
  <text class="small" x="760" y="326">RAM</text>
-</g>
-</svg>
-""")
+</g>""")
 
 
 def place(x, y):
     """Where a point of the curve lies in the picture, px: x in radians, y in [-1, 1]."""
     return f"{LEFT + x / math.tau * WIDTH:.1f}", f"{MIDDLE - y * HEIGHT:.1f}"
-
-
-def frames(states):
-    """The body of a CSS @keyframes rule: one state after the other in even steps, and the first."""
-    share = 100 / len(states)
-    stops = [f"{number * share:g}% {{ {state} }}" for number, state in enumerate(states)]
-    return " ".join([*stops, f"to {{ {states[0]} }}"])
 
 
 def draw(rows, costs, equal):
@@ -127,38 +87,48 @@ def draw(rows, costs, equal):
     rows: a tuple (x, y, led) per inference of one turn. costs: what `firmware.costs` returned.
     equal: how many of the 256 answers are TFLM's.
     """
-    count, still = len(rows), len(rows) // 4  # the one that shows where nothing moves
+    count, still = len(rows), pictures.still(rows)
     places = [place(x, y) for x, y, _ in rows]
     sine = [place(step * math.tau / 60, math.sin(step * math.tau / 60)) for step in range(61)]
     answers = [
         f'<circle class="answer" cx="{x}" cy="{y}" r="3.2"'
-        f' style="animation-delay:{(number / count - 1) * SECONDS:.2f}s"/>'
+        f' style="animation-delay:{(number / count - 1) * pictures.SECONDS:.2f}s"/>'
         for number, (x, y) in enumerate(places)
     ]
-    console = [
-        f'<text x="{LEFT}" y="{300 + number * LINE}">{x:.6f},{y:.6f},{led}</text>'
-        for number, (x, y, led) in enumerate((*rows[-2:], *rows))
-    ]
+    lines = [f"{x:.6f},{y:.6f},{led}" for x, y, led in rows]
     pins = [f"M{x} 122V126M{x} 218V222" for x in range(107, 190, 15)]
     pins += [f"M94 {y}H98M190 {y}H194" for y in range(135, 218, 15)]
-    return PICTURE.substitute(
-        seconds=SECONDS,
-        count=count,
-        scrolled=count * LINE,
-        scrolled_still=still * LINE,
-        led=frames([f"opacity: {led / 255:.2f}" for _, _, led in rows]),
-        head=frames([f"transform: translate({x}px, {y}px)" for x, y in places]),
+    body = BODY.substitute(
         still=f"{rows[still][2] / 255:.2f}",
         head_x=places[still][0],
         head_y=places[still][1],
         sine=" ".join(f"{x},{y}" for x, y in sine),
         answers="\n".join(answers),
-        lines="\n".join(console),
+        console=pictures.console(lines, LEFT, 287, rows=3, width=270),
         pins="".join(pins),
         equal=equal,
         instructions=f"{costs['instructions']:,.0f}",
         flash=f"{costs['flash'] / 1000:.1f}",
         ram=f"{costs['ram'] / 1000:.1f}",
+    )
+    return pictures.document(
+        "wave",
+        "A neural network draws a sine on an emulated microcontroller",
+        "Left, a chip with an LED that gets brighter and darker. Right, the network's "
+        f"{count} answers for one turn of the sine, close to the true sine. Below, the lines that "
+        "the chip prints.",
+        (880, 352),
+        body,
+        [
+            ("answer", "linear", "0% { opacity: 1 } 70%, 100% { opacity: .22 }"),
+            ("led", "linear", pictures.frames([f"opacity: {led / 255:.2f}" for _, _, led in rows])),
+            (
+                "head",
+                "steps(1)",
+                pictures.frames([f"transform: translate({x}px, {y}px)" for x, y in places]),
+            ),
+            pictures.scrolled(lines),
+        ],
     )
 
 

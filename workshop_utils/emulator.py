@@ -35,12 +35,16 @@ class Result:
     console: all that the program printed, text. led: each brightness that it set, uint8, (n,).
     instructions: executed in each call of engine::Predict (in a sweep: engine::Invoke), list of
     int; empty if they were not counted. stack_bytes: how far down the stack was written to.
+    matrix: of a board with 5 x 5 LEDs, the share of the time that each of them shone while the
+    board waited for a line of its console, float32, (lines, 5, 5) from the top left; else (0, 5,
+    5). One row at a time is on, so no share is above 1 / rows.
     """
 
     console: str
     led: "NDArray[np.uint8]"
     instructions: list[int]
     stack_bytes: int
+    matrix: "NDArray[np.float32]"
 
     @cached_property
     def inferences(self) -> "pd.DataFrame":
@@ -91,7 +95,22 @@ def run(
         led=np.array(machine.chip.led, dtype=np.uint8),
         instructions=_count(image, chips.of(board)) if count else [],
         stack_bytes=machine.stack_bytes(),
+        matrix=_exposed(machine.chip),
     )
+
+
+def _exposed(chip: Chip) -> "NDArray[np.float32]":
+    """What eyes make of the turns of a matrix of LEDs: see Result.matrix."""
+    import numpy as np
+
+    if not chip.shown:
+        return np.zeros((0, 5, 5), np.float32)
+    printed, lit = np.array(chip.shown).T
+    shines = (lit[:, np.newaxis] >> np.arange(25) & 1).reshape(-1, 5, 5)
+    _, starts = np.unique(printed, return_index=True)  # a wait prints nothing
+    turns = np.diff([*starts, len(printed)])
+    shares = np.add.reduceat(shines, starts) / turns[:, np.newaxis, np.newaxis]
+    return shares.astype(np.float32)
 
 
 def _run_while_it_prints(image: Elf, board: str, limit: int) -> "Machine":

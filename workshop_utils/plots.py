@@ -20,7 +20,6 @@ from workshop_utils import alt_text
 
 if TYPE_CHECKING:
     import pandas as pd
-    from IPython.display import SVG
 
     from workshop_utils.data import Dataset
 
@@ -222,34 +221,3 @@ def add_legend(axes: Axes) -> Axes:
     with plt.rc_context(STYLE):
         axes.legend(loc="best", fontsize=12)
     return axes
-
-
-def animate_led(brightness: ArrayLike, seconds: float = 2.0) -> "SVG":
-    """An LED that goes through `brightness` (0 to 255, shape (n,)) once in `seconds`, for ever.
-
-    Returns an IPython SVG object with its alternative text; the animation is part of the picture,
-    so it also runs in a saved notebook and on an HTML page.
-    """
-    from IPython.display import SVG
-
-    levels = np.asarray(brightness)
-    opacity = ";".join(f"{value / 255:.2f}" for value in levels)
-    high, low = (seconds * find(levels) / levels.size for find in (np.argmax, np.argmin))
-    words = (
-        f"An LED that swells and fades every {seconds:g} seconds, from {levels.min()} to "
-        f"{levels.max()} of 255: brightest after {high:.1f} s, darkest after {low:.1f} s."
-    )
-    animation = (
-        f'<animate attributeName="opacity" values="{opacity}" dur="{seconds}s" '
-        'repeatCount="indefinite"/>'
-    )
-    return SVG(
-        '<svg xmlns="http://www.w3.org/2000/svg" width="180" height="120" viewBox="0 0 180 120" '
-        f'role="img" aria-label="{words}"><title>{words}</title>'
-        '<rect width="180" height="120" rx="8" fill="#20303c"/>'
-        f'<circle cx="90" cy="60" r="44" fill="{ORANGE}" opacity="0.35">{animation}</circle>'
-        '<circle cx="90" cy="60" r="24" fill="#5a4a20"/>'
-        f'<circle cx="90" cy="60" r="24" fill="#ffd75e">{animation}</circle>'
-        "</svg>",
-        metadata={"alt": words},
-    )

@@ -13,11 +13,14 @@ from workshop_utils.cli import main
 from workshop_utils.device import boards, flash
 from workshop_utils.errors import WorkshopError
 
-V1, V2, PICO, NUCLEO = map(boards.find, ("microbit-v1", "microbit-v2", "pico", "nucleo-l476rg"))
+V1, V2, PICO, PICO2, NUCLEO = map(
+    boards.find, ("microbit-v1", "microbit-v2", "pico", "pico2", "nucleo-l476rg")
+)
 CONTENT = bytes(range(256)) * 600
 
 # What the drives hold, as far as anybody looks at it. Sources: DAPLink's vfs_user.c and the
-# micro:bit's support pages; info_uf2.txt of the RP2040's boot ROM; what mbed-ls reads of ST-LINK.
+# micro:bit's support pages; info_uf2.txt of the RP2040's boot ROM and of the RP2350's;
+# what mbed-ls reads of ST-LINK.
 DETAILS = """\
 # DAPLink Firmware - see https://mbed.com/daplink\r
 Unique ID: {code}360254764e450044500b00000035000000009796990b\r
@@ -32,6 +35,9 @@ IDENTITY = {
     "microbit-v2": {"DETAILS.TXT": DETAILS.format(code="9904", mode="Interface")},
     "pico": {
         "INFO_UF2.TXT": "UF2 Bootloader v3.0\r\nModel: Raspberry Pi RP2\r\nBoard-ID: RPI-RP2\r\n"
+    },
+    "pico2": {
+        "INFO_UF2.TXT": "UF2 Bootloader v1.0\r\nModel: Raspberry Pi RP2350\r\nBoard-ID: RP2350\r\n"
     },
     "nucleo-l476rg": {
         "DETAILS.TXT": "Version: 0221\r\nBuild:   Jul 13 2017 16:12:20\r\n",
@@ -105,10 +111,11 @@ def test_the_drive_goes_and_comes_back(drive, file, play, board):
     assert seen == [CONTENT]
 
 
-def test_a_pico_goes_and_stays_away(drive, file, play):
-    path, seen = drive(PICO), []
-    play(nothing, taken(path, PICO, seen))
-    assert flash.flash(file, PICO, path) == "The Raspberry Pi Pico took the file and starts it."
+@pytest.mark.parametrize("board", [PICO, PICO2], ids=lambda board: board.name)
+def test_a_pico_goes_and_stays_away(drive, file, play, board):
+    path, seen = drive(board), []
+    play(nothing, taken(path, board, seen))
+    assert flash.flash(file, board, path) == f"The {board.title} took the file and starts it."
     assert seen == [CONTENT]
 
 
@@ -276,8 +283,8 @@ def untouched(path, before):
     return {entry.name: entry.read_bytes() for entry in path.iterdir()} == before
 
 
-@pytest.mark.parametrize("board", [V1, V2, PICO, NUCLEO], ids=lambda board: board.name)
-@pytest.mark.parametrize("other", [V1, V2, PICO, NUCLEO], ids=lambda board: board.name)
+@pytest.mark.parametrize("board", [V1, V2, PICO, PICO2, NUCLEO], ids=lambda board: board.name)
+@pytest.mark.parametrize("other", [V1, V2, PICO, PICO2, NUCLEO], ids=lambda board: board.name)
 def test_only_its_own_drive_is_a_boards(drive, file, board, other):
     path = drive(other)
     if board is other:
@@ -295,7 +302,7 @@ def test_only_its_own_drive_is_a_boards(drive, file, board, other):
         ({}, "there is no DETAILS.TXT or MICROBIT.HTM that says so"),
         ({"DETAILS.TXT": "Version: 0221\n"}, "there is no DETAILS.TXT or MICROBIT.HTM that says"),
         ({"DETAILS.TXT": "Unique ID: 0240000029164e45\n"}, "DETAILS.TXT says 0240"),
-        ({"INFO_UF2.TXT": "Board-ID: RP2350\n"}, "there is no DETAILS.TXT"),
+        ({"INFO_UF2.TXT": "Board-ID: SAMD21G18A-Arcade-v0\n"}, "there is no DETAILS.TXT"),
     ],
 )
 def test_a_drive_of_something_else_stays_as_it_is(tmp_path, file, files, said):

@@ -31,14 +31,18 @@ def image(tmp_path):
 
 
 def program(board, size=700, stack=None, reset=None):
-    """Content for a board's flash that passes: boot stage, vector table, random code."""
+    """Content for a board's flash that passes: boot stage, vector table, image definition, code."""
     code = np.random.default_rng(size).integers(0, 256, size).astype(np.uint8).tobytes()
     stack = board.ram.end if stack is None else stack
     reset = (board.flash.start + board.boot_bytes + 9) if reset is None else reset
     vectors = stack.to_bytes(4, "little") + reset.to_bytes(4, "little")
     stage = code[: board.boot_bytes - 4] if board.boot_bytes else b""
     crc = images.crc32(stage).to_bytes(4, "little") if stage else b""
-    return stage + crc + vectors + code
+    return stage + crc + vectors + (DEFINITION if board.image_type else b"") + code
+
+
+# RP2350 Datasheet, 5.9.5.1: "minimum Arm IMAGE_DEF".
+DEFINITION = bytes.fromhex("d3deffff 42012110 ff010000 00000000 793512ab")
 
 
 # ---- The formats
@@ -174,6 +178,18 @@ def test_each_thing_that_does_not_fit_is_a_sentence(image, segments, variables, 
         assert re.search(pattern, sentence) and sentence.endswith(".")
     with pytest.raises(WorkshopError, match=r"^image\.elf: "):
         images.encoded(made, NUCLEO)
+
+
+def test_an_image_without_the_definition_that_its_board_wants(image):
+    pico2 = boards.BOARDS["pico2"]
+    vectors, code = program(pico2)[:8], program(pico2)[28:]
+    far, further = bytes(4096 - 8 - 20), bytes(4096 - 8)
+    for good in (DEFINITION + code, far + DEFINITION + code):
+        assert images.problems(image([(0x10000000, vectors + good)]), pico2) == []
+    risc_v = DEFINITION.replace(b"\x21\x10", b"\x01\x11")
+    for bad in (code, risc_v + code, b"\0" + DEFINITION + code, further + DEFINITION + code):
+        (sentence,) = images.problems(image([(0x10000000, vectors + bad)]), pico2)
+        assert "no image definition of the type 0x1021 in its first 4,096 bytes" in sentence
 
 
 def test_a_boot_stage_with_a_wrong_checksum(image):

@@ -1,14 +1,16 @@
 """The boards, without boards: emulated cores, and registers that do what the manuals say.
 
-Four emulators take part. Unicorn runs every image, with the registers of `chips`, which is as
+Three emulators take part. Unicorn runs every image, with the registers of `chips`, which is as
 strict as the manuals are: what is not clocked, not enabled or still in reset stays silent. QEMU
-runs the micro:bit v1's, and rp2040js the Pico's, from the very file that one copies to the board.
+runs the micro:bit v1's and the code of the Pico 2's core, and rp2040js the Pico's, from the very
+file that one copies to the board.
 """
 
 import binascii
 import json
 import os
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -18,10 +20,11 @@ import qemu
 from elftools.elf.elffile import ELFFile
 
 from workshop_utils import c_source, emulator, firmware, inference, paths
-from workshop_utils.device import boards, console
+from workshop_utils.device import boards, console, images
 from workshop_utils.device.chips import CHIPS
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
+from workshop_utils.paths import Home
 
 BOARDS = boards.REAL
 INFERENCES = 40  # of the waves that `build` makes
@@ -69,9 +72,39 @@ def test_microbit_v1_in_qemu_equals_tflm(build, expected, toolchain):
     assert answers(printed) == expected
 
 
+AN505 = {  # the emulated board's folder for another of Arm's MPS2 images, with a Cortex-M33
+    "board.cc": {"0x40004000": "0x50200000", "0x4002f004": "0x50302000"},
+    "linker.ld": {"ORIGIN = 0x00000000": "ORIGIN = 0x10000000", "0x20000000": "0x38000000"},
+    "board.cmake": {"cortex-m4": "cortex-m33"},
+}
+
+
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+def test_the_pico_2s_core_in_qemu_equals_tflm(home_with_cache, tmp_path, expected, toolchain):
+    """QEMU has no RP2350, but its core, with other memory and another UART around it."""
+    qemu.require("qemu-system-arm", *(["arm-none-eabi-g++"] if toolchain == "gcc" else []))
+    ignored = shutil.ignore_patterns("build", "images")
+    sources = tmp_path / "an505"
+    shutil.copytree(paths.FIRMWARE_DIR, sources, ignore=ignored)
+    for name, changes in AN505.items():
+        file = sources / "boards" / "emulator" / name
+        text = file.read_text(encoding="utf-8")
+        for said, instead in changes.items():
+            assert text.count(said) == 1
+            text = text.replace(said, instead)
+        file.write_text(text, encoding="utf-8")
+    shutil.copy(paths.FIRMWARE_REFERENCE_MODEL, sources / "model" / "model.cc")
+    image = firmware.build(toolchain=toolchain, sources=sources, home=Home(home_with_cache()))
+    assert answers(qemu.run(image.sweep, machine="mps2-an505")) == expected
+
+
 @pytest.fixture(scope="module")
 def rp2040js():
-    """The folder in which rp2040js is installed."""
+    """The folder in which rp2040js is installed.
+
+    It works out the clocks from their registers, so that a wrong one shows as a wrong baud rate and
+    a wrong pace. (rp2040py, its port to Python, runs everything at 125 MHz whatever they say.)
+    """
     qemu.require("node")
     folder = os.environ.get("RP2040JS_HOME")
     if not folder and shutil.which("npm"):
@@ -117,9 +150,13 @@ def test_the_picos_wave_keeps_the_pace_of_board_h(in_rp2040js):
 FPU = [("CPACR: CP10, CP11 (ARMv7-M, B3.2.20)", 0xE000ED88, 0x00F00000)]
 
 
-def nrf(*pins):
-    """The nRF chips' sequence; pins: the writes to the ports of the LEDs, which differ."""
+def nrf(prepared, *pins):
+    """The nRF chips' sequence.
+
+    prepared: what comes before everything else; pins: the writes to the ports. These differ.
+    """
     return [
+        prepared,
         *pins[1],
         ("BITMODE: 16 bits (nRF51 18, nRF52833 6.28)", 0x40008508, 0),
         ("PRESCALER: 16 MHz / 2^4", 0x40008510, 4),
@@ -175,10 +212,20 @@ DATA = {
     "microbit-v2": 0x4000251C,
     "nucleo-l476rg": 0x40004428,
     "pico": 0x40034000,
+    "pico2": 0x40070000,
 }
 PRESCRIBED = {
-    "microbit-v1": nrf(transmit_pin(24), leds(V1_ROWS, V1_COLUMNS)),
-    "microbit-v2": FPU + nrf(transmit_pin(6), leds(V2_ROWS, V2_COLUMNS)),
+    "microbit-v1": nrf(
+        ("RAMON: both blocks (nRF51 12)", 0x40000524, 3),
+        transmit_pin(24),
+        leds(V1_ROWS, V1_COLUMNS),
+    ),
+    "microbit-v2": FPU
+    + nrf(
+        ("APPROTECT.DISABLE: what UICR says (nRF52833 4.8)", 0x40000558, 0xFFFFFF5A),
+        transmit_pin(6),
+        leds(V2_ROWS, V2_COLUMNS),
+    ),
     "nucleo-l476rg": [
         *FPU,
         ("RCC_AHB2ENR: GPIOA (RM0351, 6.4)", 0x4002104C, 1),
@@ -223,7 +270,7 @@ PRESCRIBED = {
         ("SYST_CSR: core clock, on", 0xE000E010, 5),
         ("XOSC_STARTUP: 1 ms (2.16.7)", 0x4002400C, 47),
         ("XOSC_CTRL: 1 to 15 MHz, on", 0x40024000, 0xFABAA0),
-        ("CLK_SYS_CTRL: clk_ref (2.15.7)", 0x4000803C, 0),
+        ("CLK_SYS_CTRL, clearing alias: SRC is clk_ref (2.15.7)", 0x4000B03C, 1),
         ("CLK_REF_CTRL: XOSC", 0x40008030, 2),
         ("CLK_PERI_CTRL: on, from clk_sys", 0x40008048, 0x800),
         ("RESET, clearing alias: UART0, which now has its clock", 0x4000F000, 0x400000),
@@ -233,6 +280,34 @@ PRESCRIBED = {
         ("UARTCR: UARTEN, TXE, RXE", 0x40034030, 0x301),
         ("GPIO0_CTRL: UART0 TX", 0x40014004, 2),
         ("GPIO1_CTRL: UART0 RX", 0x4001400C, 2),
+    ],
+    "pico2": [
+        *FPU,
+        ("VTOR (ARMv8-M, D1.2)", 0xE000ED08, 0x10000000),
+        ("RESET, clearing alias: IO_BANK0, PADS_BANK0, PWM (7.5.3)", 0x40023000, 0x10240),
+        ("CH4_DIV: 16 (12.5.3)", 0x400A8054, 0x100),
+        ("CH4_TOP", 0x400A8060, 254),
+        ("CH4_CC: dark", 0x400A805C, 0),
+        ("CH4_CSR: EN", 0x400A8050, 1),
+        ("GPIO25_CTRL: PWM 4 B (9.11.1)", 0x400280CC, 4),
+        ("GPIO25: no longer isolated, once it has its function (9.7)", 0x40038068, 0x56),
+        ("SYST_RVR: 12 MHz / 50 (ARMv8-M, D1.2)", 0xE000E014, 239999),
+        ("SYST_CVR", 0xE000E018, 0),
+        ("SYST_CSR: core clock, on", 0xE000E010, 5),
+        ("XOSC_STARTUP: 1 ms (8.2.8)", 0x4004800C, 47),
+        ("XOSC_CTRL: 1 to 15 MHz, on", 0x40048000, 0xFABAA0),
+        ("CLK_SYS_CTRL, clearing alias: SRC is clk_ref, AUXSRC as it was (8.1.7)", 0x4001303C, 1),
+        ("CLK_REF_CTRL: XOSC", 0x40010030, 2),
+        ("CLK_PERI_CTRL: on, from clk_sys", 0x40010048, 0x800),
+        ("RESET, clearing alias: UART0, which now has its clock", 0x40023000, 0x4000000),
+        ("UARTIBRD: 12 MHz / 16 / 115200 = 6.51 (12.1.7)", 0x40070024, 6),
+        ("UARTFBRD: 0.51 * 64", 0x40070028, 33),
+        ("UARTLCR_H: 8 bits, FIFO; takes over the divider", 0x4007002C, 0x70),
+        ("UARTCR: UARTEN, TXE, RXE", 0x40070030, 0x301),
+        ("GPIO0_CTRL: UART0 TX", 0x40028004, 2),
+        ("GPIO0: no longer isolated, once it has its function", 0x40038004, 0x56),
+        ("GPIO1_CTRL: UART0 RX", 0x4002800C, 2),
+        ("GPIO1: no longer isolated", 0x40038008, 0x56),
     ],
 }
 
@@ -268,6 +343,10 @@ NEEDED = {
         *(0x40024000, 0x40008030, 0x40008048, 0x4000F000, 0x40014004),
         *(0x40034024, 0x40034028, 0x4003402C, 0x40034030),
     ),
+    "pico2": (
+        *(0x40048000, 0x4001303C, 0x40010030, 0x40010048, 0x40023000, 0x40028004, 0x40038004),
+        *(0x40070024, 0x40070028, 0x4007002C, 0x40070030),
+    ),
 }
 
 
@@ -283,12 +362,81 @@ def test_a_board_stays_silent_if_any_of_the_start_is_left_out(board):
         assert bytes(chip.printed) == (b"" if left_out else b"x"), left_out
 
 
+@pytest.mark.parametrize("board", ["nucleo-l476rg", "pico", "pico2"])
+def test_the_tick_counts_the_clock_of_board_toml(build, board):
+    written = dict(run(build(board).sweep, board).writes)
+    assert (written[0xE000E014] + 1) * 50 == boards.find(board).clock
+
+
+def test_the_source_of_a_clock_and_its_auxiliary_source_do_not_change_at_once():
+    """An RP2350 starts from the auxiliary one; writing 0 would stop the clock (8.1.3)."""
+    for changed, instead, is_heard in (
+        (0x4001303C, (0x4001303C, 1), True),
+        (0x4001303C, (0x4001003C, 0), False),
+        (0x4001303C, (0x4001003C, 0x40), True),
+    ):
+        chip = CHIPS["pico2"]()
+        for _, address, value in PRESCRIBED["pico2"]:
+            chip.write(*(instead if address == changed else (address, value)))
+        chip.write(DATA["pico2"], ord("x"))
+        assert bool(chip.printed) == is_heard
+
+
+# ---- What the makers' start-up code does for certain revisions
+
+
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+@pytest.mark.parametrize(
+    "revision, user, says",
+    [
+        (2, 0xFFFFFF5A, True),  # opens the port
+        (3, 0xFFFFFF5A, True),
+        (2, 0xFFFFFFFF, False),  # erased: on this revision that locks
+        (2, 0xFFFFFF00, False),  # locked on purpose, and nobody unlocks it
+        (1, 0xFFFFFF5A, None),  # has no such register
+        (0, 0xFFFFFFFF, None),
+    ],
+)
+def test_a_microbit_v2_leaves_its_debug_port_as_uicr_says(build, toolchain, revision, user, says):
+    chip = CHIPS["microbit-v2"]()
+    chip.registers.update({0x10000134: revision, 0x10001208: user})
+    assert not (says and chip.debug_port_is_open())
+    machine = emulator.Machine(Elf(build("microbit-v2", toolchain).sweep), chip)
+    machine.run(emulator.INSTRUCTION_LIMIT)
+    assert machine.finished
+    written = [value for address, value in chip.writes if address == 0x40000558]
+    assert written == ([] if says is None else [user])
+    assert says is None or chip.debug_port_is_open() == says
+    assert not any(0x10000000 <= address < 0x10002000 for address, _ in chip.writes)
+
+
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+def test_a_microbit_v1_whose_ram_is_off_switches_it_on_before_it_relies_on_it(
+    build, expected, toolchain
+):
+    """Until then RAM forgets what is written to it."""
+    chip = CHIPS["microbit-v1"]()
+    chip.registers[0x40000524] = 0
+    machine = emulator.Machine(Elf(build("microbit-v1", toolchain).sweep), chip)
+    write = chip.write
+
+    def forgetful(address, value):
+        if address == 0x40000524:
+            machine.core.mem_write(chip.ram.start, b"\x99" * chip.ram.size)
+        write(address, value)
+
+    chip.write = forgetful
+    machine.run(emulator.INSTRUCTION_LIMIT)
+    assert answers(machine.console) == expected and chip.registers[0x40000524] == 3
+
+
 # ---- The LED
 
 
-@pytest.mark.parametrize("board", ["pico", "nucleo-l476rg"])
+@pytest.mark.parametrize("board", ["pico", "pico2", "nucleo-l476rg"])
 def test_the_pulse_width_is_the_brightness(build, board):
     result = emulator.run(build(board).wave, board=board)
+    assert result.matrix.shape == (0, 5, 5)
     assert result.led.tolist() == [0, *result.inferences.led]  # dark before the first one
     assert len(result.instructions) == INFERENCES
 
@@ -347,6 +495,14 @@ def test_the_wave_runs_over_the_microbits_leds(build, board):
         }
         dots = set.union(*(lit for _, lit in during))
         assert dots == {(x, 4 - level) for x, level in enumerate(levels)}
+    # What the emulator says of it, which notebook 6 draws.
+    matrix = emulator.run(build(board).wave, board=board, count=False).matrix
+    assert matrix.shape == (INFERENCES, 5, 5) and matrix.dtype == np.float32
+    shares = np.zeros_like(matrix)
+    for number, (_, lit) in enumerate(found):
+        for x, y in lit:
+            shares[number // 15, y, x] += 1 / 15
+    assert np.allclose(matrix, shares) and matrix.max() == pytest.approx(1 / len(rows))
 
 
 # ---- The image
@@ -404,6 +560,21 @@ def tampered(image, target, position, content):
                 everything[start : start + len(content)] = content
     target.write_bytes(everything)
     return target
+
+
+def test_a_pico_2_whose_image_definition_is_damaged_does_not_start(build, tmp_path):
+    image = build("pico2").sweep
+    content = b"".join(part for _, part in sorted(Elf(image).segments))
+    words = struct.pack("<5I", 0xFFFFDED3, 0x10210142, 0x000001FF, 0, 0xAB123579)
+    place = content.index(words)
+    assert place % 4 == 0 and place + len(words) <= 4096
+    for offset in range(len(words)):
+        wrong = bytes([words[offset] ^ 0x10])
+        damaged = tampered(image, tmp_path / "x.elf", 0x10000000 + place + offset, wrong)
+        with pytest.raises(WorkshopError, match="finds no image definition"):
+            emulator.run(damaged, board="pico2")
+        with pytest.raises(WorkshopError, match=r"no image definition of the type 0x1021 in its"):
+            images.encoded(Elf(damaged), boards.find("pico2"))
 
 
 def test_a_boot_stage_with_a_wrong_crc_does_not_start(build, tmp_path):

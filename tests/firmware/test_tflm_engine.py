@@ -12,7 +12,7 @@ import pytest
 import qemu
 import tflite_factory as factory
 
-from workshop_utils import c_source, emulator, inference, paths
+from workshop_utils import c_source, emulator, firmware, inference, paths
 from workshop_utils.device import console
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
@@ -124,24 +124,25 @@ def configure(folder, *settings, preset="emulator-gcc", source=FIRMWARE):
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory):
-    """f(optimize, source=FIRMWARE) -> the folder with the images; each is built once."""
+    """f(optimize, source=FIRMWARE, verifier="OFF") -> folder with the images, each built once."""
     if not TFLM_ROOT:
         pytest.skip("TFLM_ROOT is not set: it is to name an installed TFLM for hard float")
     qemu.require("arm-none-eabi-g++", "qemu-system-arm")
     folders = {}
 
-    def run(optimize, source=FIRMWARE):
-        if (optimize, source) not in folders:
+    def run(optimize, source=FIRMWARE, verifier="OFF"):
+        if (optimize, source, verifier) not in folders:
             folder = tmp_path_factory.mktemp("tflm")
             model = f"-DMODEL_CC={paths.FIRMWARE_REFERENCE_MODEL}"
             settings = (f"-DTFLM_ROOT={TFLM_ROOT}", f"-DOPTIMIZE={optimize}", model)
-            said, done = configure(folder, *settings, source=source)
+            verify = f"-DTFLM_VERIFIER={verifier}"
+            said, done = configure(folder, *settings, verify, source=source)
             assert done, said
             command = [sys.executable, "-m", "cmake", "--build", folder]
             result = subprocess.run(command, capture_output=True, text=True)
             assert result.returncode == 0, result.stdout + result.stderr
-            folders[optimize, source] = folder
-        return folders[optimize, source]
+            folders[optimize, source, verifier] = folder
+        return folders[optimize, source, verifier]
 
     return run
 
@@ -161,7 +162,8 @@ def probed(build, tmp_path_factory):
     struct = "struct Case { const char* name; const uint8_t* model; size_t length; bool is_good; };"
     text = [*arrays, struct, "const Case kCases[] = {", *rows, "};"]
     (copy / "cases.h").write_text("\n".join(text))
-    lines = qemu.run(build("-Os", copy) / "sweep.elf", timeout=120).splitlines()
+    images = build("-Os", copy, verifier="ON")
+    lines = qemu.run(images / "sweep.elf", timeout=120).splitlines()
     assert lines.pop() == "# end", lines[-1]
     return dict(line.split(" | ") for line in lines)
 
@@ -190,19 +192,29 @@ def test_zig_does_not_build_tflm(tmp_path, preset):
 # ---- With TFLM
 
 
-@pytest.mark.parametrize("optimize", ["-Os", "-O2"])
-def test_all_256_answers_are_those_of_the_python_package(build, optimize):
+@pytest.mark.parametrize("optimize, verifier", [("-Os", "OFF"), ("-O2", "OFF"), ("-O2", "ON")])
+def test_all_256_answers_are_those_of_the_python_package(build, optimize, verifier):
     if problem := inference.tflm_problem():
         pytest.skip(problem)
     codes = np.arange(-128, 128).astype(np.int8)
     model = c_source.read(paths.FIRMWARE_REFERENCE_MODEL)
     expected = np.column_stack([codes, inference.invoke(model, codes, "tflm")])
-    image = build(optimize) / "sweep.elf"
+    image = build(optimize, verifier=verifier) / "sweep.elf"
     printed = qemu.run(image)
     _, rows = console.table(printed)
     assert printed.startswith("# engine tflm: arena ")
     np.testing.assert_array_equal(rows, expected)
     assert emulator.run(image, count=False).console == printed
+
+
+@pytest.mark.parametrize("optimize", ["-Os", "-O2"])
+def test_the_verifier_is_an_option_that_costs_flash_alone(build, optimize):
+    without, with_it = (
+        firmware.sizes(build(optimize, verifier=choice) / "wave.elf") for choice in ("OFF", "ON")
+    )
+    changed = {part for part in without if without[part] != with_it[part]}
+    assert changed <= {"engine", "bss"} and with_it["bss"] - without["bss"] < 16
+    assert 8_000 < with_it["engine"] - without["engine"] < 30_000
 
 
 def test_nothing_waits_for_a_constructor_that_nobody_calls(build):

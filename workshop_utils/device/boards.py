@@ -49,7 +49,8 @@ class Board:
     name: on the command line. folder: of the firmware's, with the board's sources. title: in
     sentences. core: the same, for tables. clock: of the core as the firmware sets it, Hz; 0 if not
     known. flash, ram: Memory, None on the host. boot_bytes: what lies in flash before the vector
-    table, with a checksum at its end.
+    table, with a checksum at its end. image_type: flags of the image definition without which the
+    boot ROM would not start an image; 0 if it needs none.
 
     Of a board with a drive: suffix: of the file that is copied onto it, one of SUFFIXES; empty if
     there is no drive. uf2_family: the chip's number in UF2 files.
@@ -68,6 +69,7 @@ class Board:
     flash: Memory | None = None
     ram: Memory | None = None
     boot_bytes: int = 0
+    image_type: int = 0
     suffix: str = ""
     uf2_family: int = 0
     labels: tuple[str, ...] = ()
@@ -148,6 +150,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     **_MEMORIES,
     **_DRIVE,
     "boot_bytes": _number,
+    "image_type": _number,
     "uf2_family": _number,
     "wiring": _text,
 }
@@ -166,7 +169,7 @@ def read(folder: Path) -> Board:
     except ValueError as error:  # of TOML, or of UTF-8
         raise WorkshopError(f"{paths.display_path(file)} is damaged: {error}.") from error
     needed = set(_NEEDED)
-    if said.keys() & (_DRIVE.keys() | {"uf2_family", "boot_bytes"}):
+    if said.keys() & (_DRIVE.keys() | {"uf2_family", "boot_bytes", "image_type"}):
         needed |= _DRIVE.keys() | _MEMORIES.keys()
     if said.get("suffix") == ".uf2":
         needed |= {"uf2_family"}

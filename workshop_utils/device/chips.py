@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from workshop_utils.device.boards import find
-from workshop_utils.device.images import crc32
+from workshop_utils.device.images import crc32, has_definition
 from workshop_utils.errors import WorkshopError
 
 _SYSTEM = 0xE000E000  # of every Cortex-M; ARMv7-M and ARMv6-M Architecture Reference Manuals, B3
@@ -26,6 +26,8 @@ class Chip:
     says what is wrong with that. core: Unicorn's name of it. pages: (address, bytes) of registers.
     vectors: address of the vector table. writes: [(address, value)], all since reset. printed: what
     came out of the UART, bytearray. lost: how many characters did not. led: each brightness set.
+    shown: of a board with a matrix of LEDs, for each turn of its rows: how many characters had been
+    printed, and which LEDs shone, line by line from the top left, as bits from the lowest.
     """
 
     board: ClassVar[str]
@@ -43,6 +45,7 @@ class Chip:
         self.writes: list[tuple[int, int]] = []
         self.printed, self.lost = bytearray(), 0
         self.led: list[int] = []
+        self.shown: list[tuple[int, int]] = []
 
     def read(self, address: int) -> int:
         """What the core reads from a register."""
@@ -109,8 +112,15 @@ class Nrf51822(Chip):
         (0x50000000, 0x1000),
     )
     transmit_pin = 24
+    ram_on = 0x40000524
     is_counting = False
-    reset_values: ClassVar[Mapping[int, int]] = {uart + 0x50C: 0xFFFFFFFF}  # no pin is connected
+    # The matrix of 5 x 5 LEDs. Pins count on from port to port. wiring: of each LED, as one sees
+    # them, its row and its column. Source: the board's schematic.
+    rows: tuple[int, ...] = (13, 14, 15)
+    columns: tuple[int, ...] = (4, 5, 6, 7, 8, 9, 10, 11, 12)
+    wiring = "00 13 01 14 02  23 24 25 26 27  11 08 12 28 10  07 06 05 04 03  22 16 20 15 21"
+    # No pin is connected; both blocks of RAM are on.
+    reset_values: ClassVar[Mapping[int, int]] = {uart + 0x50C: 0xFFFFFFFF, ram_on: 3}
 
     def read(self, address: int) -> int:
         if address == self.timer + 0x140:  # EVENTS_COMPARE[0]
@@ -123,6 +133,8 @@ class Nrf51822(Chip):
             self.registers[self.clock + 0x100] = 1
         elif address == self.timer and value == 1:  # TASKS_START
             self.is_counting = True
+        elif address == self.timer + 0x140 and value == 0:  # a turn is over
+            self.shown.append((len(self.printed), self._lit()))
         elif address == self.uart + 0x51C:  # TXD
             self.transmit(value, self._can_transmit())
             self.registers[self.uart + 0x11C] = 1  # EVENTS_TXDRDY
@@ -134,6 +146,21 @@ class Nrf51822(Chip):
         wanted = {0x500: 4, 0x008: 1, 0x50C: self.transmit_pin, 0x524: 0x01D7E000}
         return self.registers.get(self.clock + 0x100) == 1 and all(
             self.registers.get(self.uart + offset) == value for offset, value in wanted.items()
+        )
+
+    def _lit(self) -> int:
+        """The LEDs that shine now: those whose row's pin is high and whose column's pin is low."""
+
+        def is_driven(pin: int, level: int) -> bool:
+            port, bit = self.ports[pin // 32], pin % 32
+            out, direction = (self.registers.get(port + offset, 0) for offset in (0x504, 0x514))
+            return bool(direction >> bit & 1) and out >> bit & 1 == level
+
+        rows = [is_driven(pin, 1) for pin in self.rows]
+        columns = [is_driven(pin, 0) for pin in self.columns]
+        return sum(
+            (rows[int(place[0])] and columns[int(place[1])]) << number
+            for number, place in enumerate(self.wiring.split())
         )
 
     def _drive(self, port: int, address: int, value: int) -> None:
@@ -154,9 +181,27 @@ class Nrf52833(Nrf51822):
 
     core = "CORTEX_M4"
     board = "microbit-v2"
-    pages = (*Nrf51822.pages, (_SYSTEM, 0x1000))
+    part, revision, user_protection = 0x10000130, 0x10000134, 0x10001208
+    protection_disable = 0x40000558
+    pages = (*Nrf51822.pages, (0x10000000, 0x2000), (_SYSTEM, 0x1000))
     ports = (0x50000000, 0x50000300)
     transmit_pin = 6
+    rows, columns = (21, 22, 15, 24, 19), (28, 11, 31, 32 + 5, 30)
+    wiring = "00 01 02 03 04  10 11 12 13 14  20 21 22 23 24  30 31 32 33 34  40 41 42 43 44"
+    # Revision 2, and UICR as a debugger wants it.
+    reset_values: ClassVar[Mapping[int, int]] = {
+        Nrf51822.uart + 0x50C: 0xFFFFFFFF,
+        part: 0x0D,
+        revision: 2,
+        user_protection: 0xFFFFFF5A,
+    }
+
+    def debug_port_is_open(self) -> bool:
+        """Whether a debugger gets in: UICR says so, and from revision 2 on the program too."""
+        says_so = [self.registers[self.user_protection]]
+        if self.registers[self.revision] >= 2:
+            says_so.append(self.registers.get(self.protection_disable, 0))
+        return all(value & 0xFF == 0x5A for value in says_so)
 
 
 class Stm32L476(Chip):
@@ -211,8 +256,76 @@ class Stm32L476(Chip):
         return self.registers.get(self.port_a + 0x20, 0) >> 4 * pin & 15 if is_alternate else None
 
 
-class Rp2040(Chip):
-    """Raspberry Pi RP2040, of the Pico, with its boot ROM's part. Held in reset, nothing works."""
+class PicoChip(Chip):
+    """What the chips of the Picos have in common. Held in reset, nothing works."""
+
+    clocks: ClassVar[int]
+    resets: ClassVar[int]
+    io: ClassVar[int]
+    pads: ClassVar[int]
+    xosc: ClassVar[int]
+    uart: ClassVar[int]
+    pwm: ClassVar[int]
+    reset_bits: ClassVar[Mapping[int, int]]  # of what can be held in reset, by address
+    all_resets: ClassVar[int]
+    has_clock = True
+
+    def read(self, address: int) -> int:
+        value = super().read(address)
+        if address == self.xosc + 4:  # STATUS: STABLE
+            return 1 << 31 if self.registers.get(self.xosc) == 0xFABAA0 else 0
+        if address in (self.clocks + 0x38, self.clocks + 0x44):  # SELECTED, of CTRL 8 bytes before
+            return 1 << (self.registers.get(address - 8, 0) & 3)
+        if address == self.resets + 8:  # RESET_DONE
+            unclocked = (
+                0 if self.registers.get(self.clocks + 0x48) else 1 << self.reset_bits[self.uart]
+            )
+            return ~self.registers[self.resets] & self.all_resets & ~unclocked
+        return value
+
+    def write(self, address: int, value: int) -> None:
+        if address & 0xF0003000 == 0x40003000:  # the alias that clears bits
+            self.writes.append((address, value))
+            self.registers[address - 0x3000] = self.registers.get(address - 0x3000, 0) & ~value
+            return
+        if address == self.clocks + 0x3C:  # CLK_SYS_CTRL: AUXSRC changes while SRC uses it
+            before = self.registers.get(address, 0)
+            self.has_clock &= not (before & 1 and (before ^ value) & 0xE0)
+        for start, bit in self.reset_bits.items():
+            if start <= address < start + 0x4000 and self.registers[self.resets] >> bit & 1:
+                return
+        super().write(address, value)
+        if address == self.pwm + 0x5C:  # CC of slice 4, whose output B is the LED
+            self.led.append(value >> 16)
+        elif address == self.uart:
+            self.transmit(value, self._can_transmit())
+
+    def is_connected(self, pin: int, function: int) -> bool:
+        """Whether a pin belongs to a function."""
+        return self.registers.get(self.io + 8 * pin + 4) == function
+
+    def _can_transmit(self) -> bool:
+        """From the crystal by way of clk_ref and clk_sys; divider, format, enables; pin GP0."""
+        registers = self.registers.get
+        clocked = (
+            self.read(self.xosc + 4) != 0
+            and registers(self.clocks + 0x30) == 2
+            and self.has_clock
+            and registers(self.clocks + 0x3C, 0) & 1 == 0
+            and registers(self.clocks + 0x48) == 1 << 11
+        )
+        divider = 64 * registers(self.uart + 0x24, 0) + registers(self.uart + 0x28, 0)
+        set_up = divider == round(12e6 / 16 / 115200 * 64) and registers(self.uart + 0x2C) == 0x70
+        return (
+            clocked
+            and set_up
+            and registers(self.uart + 0x30, 0) & 0x101 == 0x101
+            and self.is_connected(0, 2)
+        )
+
+
+class Rp2040(PicoChip):
+    """Raspberry Pi RP2040, of the Pico, with its boot ROM's part."""
 
     core = "CORTEX_M0"
     board = "pico"
@@ -230,54 +343,15 @@ class Rp2040(Chip):
         (pwm, 0x4000),
         (_SYSTEM, 0x1000),
     )
-    reset_values: ClassVar[Mapping[int, int]] = {resets: 0x01FFFFFF, ssi + 8: 1}
+    all_resets = 0x01FFFFFF
+    reset_values: ClassVar[Mapping[int, int]] = {resets: all_resets, ssi + 8: 1}
     reset_bits: ClassVar = {io: 5, pwm: 14, uart: 22}
 
-    def read(self, address: int) -> int:
-        value = super().read(address)
-        if address == self.xosc + 4:  # STATUS: STABLE
-            return 1 << 31 if self.registers.get(self.xosc) == 0xFABAA0 else 0
-        if address in (self.clocks + 0x38, self.clocks + 0x44):  # SELECTED, of CTRL 8 bytes before
-            return 1 << (self.registers.get(address - 8, 0) & 3)
-        if address == self.resets + 8:  # RESET_DONE
-            unclocked = 0 if self.registers.get(self.clocks + 0x48) else 1 << 22  # UART0
-            return ~self.registers[self.resets] & 0x01FFFFFF & ~unclocked
-        return value
-
     def write(self, address: int, value: int) -> None:
-        if address & 0xF0003000 == 0x40003000:  # the alias that clears bits
-            self.writes.append((address, value))
-            self.registers[address - 0x3000] = self.registers.get(address - 0x3000, 0) & ~value
-            return
-        for start, bit in self.reset_bits.items():
-            if start <= address < start + 0x4000 and self.registers[self.resets] >> bit & 1:
-                return
         is_setting = address in (self.ssi, self.ssi + 4, self.ssi + 0x14, self.ssi + 0xF4)
         if is_setting and self.registers[self.ssi + 8] & 1:
             return  # the boot ROM has left it on, and on it takes no settings
         super().write(address, value)
-        if address == self.pwm + 0x5C:  # CC of slice 4, whose output B is the LED
-            self.led.append(value >> 16)
-        elif address == self.uart:
-            self.transmit(value, self._can_transmit())
-
-    def _can_transmit(self) -> bool:
-        """From the crystal by way of clk_ref and clk_sys; divider, format, enables; pin GP0."""
-        registers = self.registers.get
-        clocked = (
-            self.read(self.xosc + 4) != 0
-            and registers(self.clocks + 0x30) == 2
-            and registers(self.clocks + 0x3C, 0) == 0
-            and registers(self.clocks + 0x48) == 1 << 11
-        )
-        divider = 64 * registers(self.uart + 0x24, 0) + registers(self.uart + 0x28, 0)
-        set_up = divider == round(12e6 / 16 / 115200 * 64) and registers(self.uart + 0x2C) == 0x70
-        return (
-            clocked
-            and set_up
-            and registers(self.uart + 0x30, 0) & 0x101 == 0x101
-            and (registers(self.io + 4) == 2)
-        )
 
     def can_execute_flash(self) -> bool:
         """Whether the SSI turns accesses to flash into reads: command 03h, 24 bits of address."""
@@ -294,9 +368,45 @@ class Rp2040(Chip):
         return self.boot_copy, self.boot_copy | 1, {self.boot_copy: stage}
 
 
+class Rp2350(PicoChip):
+    """Raspberry Pi RP2350, of the Pico 2, with its boot ROM's part. Isolated, a pad is dead."""
+
+    core = "CORTEX_M33"
+    board = "pico2"
+    vectors = 0x10000000
+    clocks, resets, io, pads, xosc = 0x40010000, 0x40020000, 0x40028000, 0x40038000, 0x40048000
+    uart, pwm = 0x40070000, 0x400A8000
+    pages = (
+        (clocks, 0x4000),
+        (resets, 0x4000),
+        (io, 0x4000),
+        (pads, 0x4000),
+        (xosc, 0x4000),
+        (uart, 0x4000),
+        (pwm, 0x4000),
+        (_SYSTEM, 0x1000),
+    )
+    all_resets = 0x1FFFFFFF
+    isolated = 0x116  # a pad after reset; bit 8: isolated, bit 7: its output is off
+    # CLK_SYS_CTRL: from the ring oscillator by way of the auxiliary multiplexer.
+    reset_values: ClassVar[Mapping[int, int]] = {resets: all_resets, clocks + 0x3C: 0x41}
+    reset_bits: ClassVar = {io: 6, pads: 9, pwm: 16, uart: 26}
+
+    def is_connected(self, pin: int, function: int) -> bool:
+        """Whether a pin belongs to a function and its pad passes that on."""
+        pad = self.registers.get(self.pads + 4 * pin + 4, self.isolated)
+        return super().is_connected(pin, function) and not pad & 0x180
+
+    def start(self, flash: bytes | bytearray) -> tuple[int, int, dict[int, bytes]]:
+        """The boot ROM looks for an image definition, and starts by the vector table."""
+        if not has_definition(flash, find(self.board).image_type):
+            raise WorkshopError("The Pico 2 would not start: it finds no image definition.")
+        return super().start(flash)
+
+
 # By the names of their boards.
 CHIPS: dict[str, type[Chip]] = {
-    chip.board: chip for chip in (An386, Nrf51822, Nrf52833, Rp2040, Stm32L476)
+    chip.board: chip for chip in (An386, Nrf51822, Nrf52833, Rp2040, Rp2350, Stm32L476)
 }
 
 

@@ -20,6 +20,10 @@ _UF2_MAGIC = 0x0A324655, 0x9E5D5157
 _UF2_MAGIC_END = 0x0AB16F30
 _UF2_FAMILY_IS_GIVEN = 0x00002000
 
+# Source: RP2350 Datasheet, 5.9.5 (the least image definition there is, a block of 20 bytes).
+_DEFINITION_PLACE = 4096  # how far from the beginning the boot ROM looks for one
+_DEFINITION_BEGIN, _DEFINITION_LAST, _DEFINITION_END = 0xFFFFDED3, 0x000001FF, 0xAB123579
+
 
 def encoded(image: Elf, board: Board) -> bytes:
     """The content of the file for the board's drive (bytes).
@@ -124,6 +128,11 @@ def problems(image: Elf, board: Board) -> list[str]:
         )
     else:
         found += _problems_of_boot_stage(content, board) + _problems_of_vectors(content, board)
+        if board.image_type and not has_definition(content, board.image_type):
+            found.append(
+                f"It has no image definition of the type 0x{board.image_type:04x} in its first "
+                f"{_DEFINITION_PLACE:,} bytes, so the {board.title} would not start it."
+            )
     if len(content) > flash.size:
         found.append(
             f"It takes {len(content):,} bytes of flash, and the {board.title} has {flash.size:,}."
@@ -148,6 +157,18 @@ def _problems_of_boot_stage(content: bytes, board: Board) -> list[str]:
         f"The boot stage's checksum is 0x{stored:08x} and should be 0x{right:08x}, so the "
         f"{board.title} would not start it."
     ]
+
+
+def has_definition(content: bytes | bytearray, image_type: int) -> bool:
+    """Whether an image (bytes, from the beginning of flash) has a definition of that type.
+
+    image_type: the flags, 16 bits. A block that leads on to another one does not count.
+    """
+    words = struct.pack(
+        "<5I", _DEFINITION_BEGIN, image_type << 16 | 0x0142, _DEFINITION_LAST, 0, _DEFINITION_END
+    )
+    place = content.find(words, 0, _DEFINITION_PLACE)
+    return place >= 0 and place % 4 == 0
 
 
 def _problems_of_vectors(content: bytes, board: Board) -> list[str]:

@@ -20,6 +20,10 @@ inline volatile uint32_t& Register(uint32_t address) {
   return *reinterpret_cast<volatile uint32_t*>(address);
 }
 
+// What a chip needs before its memory is used, on boards whose board.cmake sets prepares_chip. It
+// is called before .data and .bss are filled in, so it has registers alone.
+void PrepareChip();
+
 // Waits until at least one of the bits is set; for "ready" flags.
 inline void WaitForBits(uint32_t address, uint32_t bits) {
   while ((Register(address) & bits) == 0) {

@@ -50,6 +50,9 @@ void ResetHandler() {
   board::Register(0xe000ed88) = board::Register(0xe000ed88) | 0xfu << 20;
   __asm__ volatile("dsb\n isb" ::: "memory");
 #endif
+#if defined(BOARD_PREPARES_CHIP)
+  board::PrepareChip();
+#endif
   const uint32_t* from = data_load;
   for (uint32_t* to = data_start; to < data_end;) *to++ = *from++;
   for (uint32_t* to = bss_start; to < bss_end;) *to++ = 0;

@@ -135,7 +135,9 @@ Status Damaged() { return Refuse(Status::kMalformedModel, "the model is damaged 
 
 Status Unsupported(const char* reason) { return Refuse(Status::kUnsupportedModel, reason); }
 
-// TFLM does not look at the bounds of what it reads, so that is done here, once.
+// TFLM does not look at the bounds of what it reads, and trusts whoever made the image. With
+// TFLM_VERIFIER every table of the model is looked at here, once, for 13 (-Os) to 22 kB (-O2) of
+// flash.
 Status CheckFlatbuffer(const uint8_t* model, size_t length) {
   if (reinterpret_cast<uintptr_t>(model) % sizeof(uint32_t) != 0) {
     return Refuse(Status::kMalformedModel, "the model does not begin at a multiple of 4 bytes");
@@ -143,8 +145,11 @@ Status CheckFlatbuffer(const uint8_t* model, size_t length) {
   if (length < 8 || !tflite::ModelBufferHasIdentifier(model)) {
     return Refuse(Status::kMalformedModel, "this is no TensorFlow Lite model");
   }
+#if TFLM_VERIFIER
   flatbuffers::Verifier verifier(model, length);
-  return tflite::VerifyModelBuffer(verifier) ? Status::kOk : Damaged();
+  if (!tflite::VerifyModelBuffer(verifier)) return Damaged();
+#endif
+  return Status::kOk;
 }
 
 // Whether all indices of tensors are below count. -1 stands for an input that is left out.

@@ -1,0 +1,5 @@
+set(core cortex-m33)
+set(board_sources board.cc)
+set(linker_script linker.ld)
+set(default_cycles 0)
+set(prepares_chip ON)
