@@ -347,7 +347,7 @@ def test_the_example_of_a_sweep_is_one(tmp_path):
     )
     spec = tmp_path / "spec.yml"
     spec.write_text(example)
-    assert len(sweep_spec.read(spec).runs) == 5 * 3 * 2 * 2
+    assert len(sweep_spec.read(spec).runs) == 5 * 3 * 2 * 2 * 2
 
 
 # ---- What the pages add up to
