@@ -5,6 +5,7 @@ import re
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 
 matplotlib.use("Agg")
@@ -37,6 +38,7 @@ DRAWN = {
     "plot_history_pair": lambda: plots.plot_history_pair(HISTORY, "Both")[0],
     "plot_predictions": lambda: plots.plot_predictions(X, -X, {"Keras": X, "int8": X}, "Answers"),
     "plot_differences": lambda: plots.plot_differences(X, {"int8": X / 100}, "Differences"),
+    "plot_parts": lambda: plots.plot_parts(pd.DataFrame({"one": {"code": 5}}), "Parts"),
     "picture": explore.picture,
     "plot_front": lambda: sweep_plots.plot_front(
         table(), report.configurations(table()), "instructions"
@@ -65,7 +67,7 @@ def test_every_picture_has_words_for_its_title_and_for_all_in_its_legend(name):
     text = alt_text.describe(axes.figure)
     assert axes.get_title() in text and axes.get_ylabel() in text and axes.get_xlabel() in text
     labels = [line.get_label() for line in axes.get_lines() if line.get_label()[0] != "_"]
-    assert labels or name == "plot_samples"
+    assert labels or name in ("plot_samples", "plot_parts")
     for label in set(labels) - {alt_text.SINE}:
         assert re.search(rf"{re.escape(label)}(, [\d,]+ marks)?[:,] ", text), label
     assert "\n" not in text and "nan" not in text
@@ -107,7 +109,7 @@ def test_any_figure_of_matplotlib_has_words():
     figure.suptitle("Above")
     assert alt_text.describe(figure) == (
         "Above. A plot of two axes. A line: level at 5. Nothing, 3 marks: no numbers. 30 marks: "
-        "from 0 to 841, rising to the right. 2 bars or areas."
+        "from 0 to 841, rising to the right. Bars: 2, 3."
     )
 
 

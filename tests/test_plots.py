@@ -2,6 +2,7 @@ import io
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -13,6 +14,9 @@ from workshop_utils import alt_text, plots
 
 X = np.linspace(0, 6, 30)
 HISTORY = {name: list(np.linspace(1, 0.1, 40)) for name in ("loss", "val_loss", "mae", "val_mae")}
+
+
+PARTS = pd.DataFrame({"one": [500, 20, 0], "other": [300, 1000, 0]}, index=["code", "data", "bss"])
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +36,14 @@ def pictures(dataset):
         "one": plots.mark_kinks(one, [1.0, 2.0]),
         "many": plots.plot_predictions(X, None, many, "many"),
         "differences": plots.plot_differences(X, many, "differences"),
+        "parts": plots.plot_parts(PARTS, "parts"),
     }
 
 
 def test_every_picture_has_a_title_labels_and_nothing_cut_off(dataset):
     for name, axes in pictures(dataset).items():
         assert axes.get_title() == name
-        assert axes.get_xlabel() and axes.get_ylabel(), name
+        assert axes.get_xlabel() and (axes.get_ylabel() or name == "parts"), name
         figure = axes.figure
         figure.savefig(io.BytesIO())  # lays the figure out
         inside = figure.bbox.padded(1)
@@ -131,3 +136,11 @@ def test_a_png_is_small_and_shows_the_same():
     )
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).mean() < 2 and np.abs(ours - theirs).max() < 60
+
+
+def test_bars_of_parts_say_their_bytes_and_leave_out_what_has_none():
+    axes = plots.plot_parts(PARTS, "parts")
+    assert [text.get_text() for text in axes.texts] == ["500", "300", "1,000"]
+    words = alt_text.describe(axes.figure)
+    assert "code: one 500, other 300." in words and "data: one 20, other 1,000." in words
+    assert "bss" not in words

@@ -9,8 +9,10 @@ from itertools import groupby
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 LISTED = 12  # Of so many points, or fewer, each is said.
 SINE = "Sine"  # the label of a sine to compare with
@@ -32,7 +34,7 @@ def _axes(axes: Axes) -> Iterator[str]:
     title = f"{axes.get_title()}. " if axes.get_title() else ""
     names = [name for name in (axes.get_ylabel(), axes.get_xlabel()) if name]
     yield f"{title}A plot of {' over '.join(names) or 'two axes'}."
-    drawn = [line for line in axes.get_lines() if line.get_visible() and len(line.get_xdata())]
+    drawn = [one for one in axes.get_lines() if one.get_visible() and np.size(one.get_xdata())]
     for upright, lines in groupby(drawn, _is_upright):
         if upright:
             yield _upright(list(lines))
@@ -41,8 +43,22 @@ def _axes(axes: Axes) -> Iterator[str]:
     for points in axes.collections:
         x, y = np.ma.getdata(points.get_offsets()).T
         yield _range(f"{len(x):,} marks", x, y)
-    if axes.patches:
-        yield f"{len(axes.patches)} bars or areas."
+    bars = [one for one in axes.containers if isinstance(one, BarContainer)]
+    yield from (_bars(one, axes) for one in bars)
+    if axes.patches and not bars:
+        yield f"{len(axes.patches)} areas."
+
+
+def _bars(bars: BarContainer, axes: Axes) -> str:
+    """How long the bars of one colour are, by the names on their axis, if it has names."""
+    level = bars.orientation == "horizontal"
+    axis = axes.yaxis if level else axes.xaxis
+    named = isinstance(axis.get_major_locator(), FixedLocator)
+    names = [f"{one.get_text()} " for one in axis.get_ticklabels()] if named else [""] * len(bars)
+    sizes = (bar.get_width() if level else bar.get_height() for bar in bars)
+    said = (f"{name}{_number(size)}" for name, size in zip(names, sizes, strict=False))
+    label = str(bars.get_label())
+    return f"{'Bars' if label.startswith('_') else label}: {', '.join(said)}."
 
 
 def _is_upright(line: Line2D) -> bool:
@@ -103,14 +119,15 @@ def _range(name: str, x: np.ndarray, y: np.ndarray) -> str:
     """Between what values many points lie, and whether they go up or down to the right."""
     slope = 0.0
     if np.ptp(x) > 0 and np.ptp(y) > 0:
-        slope = np.corrcoef(*(np.argsort(np.argsort(values)) for values in (x, y)))[0, 1]
+        ranks = [np.argsort(np.argsort(values)) for values in (x, y)]
+        slope = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     way = next((f", {way} to the right" for way, sign in WAYS.items() if sign * slope > 0.5), "")
     return f"{name}: from {_number(y.min())} to {_number(y.max())}{way}."
 
 
 def _name(line: Line2D) -> str:
     """The line's label and, if it is many marks, how many."""
-    label, count = str(line.get_label()), len(line.get_xdata())
+    label, count = str(line.get_label()), np.size(line.get_xdata())
     marks = line.get_linestyle() in ("None", "none", "", " ")
     kind = f"{count:,} marks" if marks else "a line"
     if label.startswith("_"):

@@ -203,12 +203,13 @@ def plot_parts(parts: "pd.DataFrame", title: str) -> Axes:
     shown, left = parts[parts.sum(axis=1) > 0], np.zeros(parts.shape[1])
     longest = parts.sum().max()
     for (part, sizes), color in zip(shown.iterrows(), PART_COLORS, strict=False):
-        axes.barh(parts.columns, sizes, left=left, color=color, label=part, height=0.6)
+        axes.barh(range(len(sizes)), sizes, left=left, color=color, label=part, height=0.6)
         for row, size in enumerate(sizes):
             if size > longest / 20:  # or else the number has no room
                 middle = left[row] + size / 2
                 axes.text(middle, row, f"{size:,}", ha="center", va="center", fontsize=12)
         left += sizes.to_numpy()
+    axes.set_yticks(range(parts.shape[1]), parts.columns)
     axes.invert_yaxis()
     axes.set_xlim(0, left.max() * 1.02)
     with plt.rc_context(STYLE):
