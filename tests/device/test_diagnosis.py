@@ -296,6 +296,10 @@ INPUT, WEIGHTS, BIAS, MIDDLE, OUTPUT = 0, 1, 2, 3, 6
             edited(factory.setter("version", 2)),
             r"^The model is of schema version 2, and the engine",
         ),
+        (
+            edited(factory.setter("subgraphs.0.tensors.1.isVariable", True)),
+            r"^Layer 1's weights are variable, a state to keep",
+        ),
         (edited(lose_data), r"^Layer 1's weights are not in the model"),
         (edited(give_data), r"^Layer 1's output has data of its own in the file"),
         (in_graph(lambda graph: graph.operators.clear()), r"^The model has no operator"),

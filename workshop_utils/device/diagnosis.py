@@ -388,6 +388,8 @@ def _problem_of_kind(
     """Types, activation and format of weights."""
     wanted = "INT8" if is_int8(model) else "FLOAT32"
     for part, tensor in tensors.items():
+        if tensor.is_variable:
+            return f"{_subject(number, part)} variable, a state to keep; build it of Dense layers."
         kind = "INT32" if part == "bias" and wanted == "INT8" else wanted
         if tensor.type != kind:
             return (
