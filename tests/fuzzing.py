@@ -16,6 +16,7 @@ import shutil
 import struct
 import subprocess
 from collections import Counter
+from functools import cache
 
 import host
 import numpy as np
@@ -57,9 +58,11 @@ def write_corpus(folder):
         (folder / f"wide-{number}").write_bytes(factory.wide_float(width) + b"\0\0\xff\xff")
 
 
+@cache
 def models():
     """The factory's smaller models, good and bad ones, bytes."""
     plain, odd = factory.odd_models()
+    odd |= factory.ranked_models()
     bad = [tflite for tflite, _ in factory.bad_models().values()]
     kinds = [factory.proof_models(), factory.float_models(), odd, factory.overlooked_models()]
     found = [plain, *bad, *(tflite for kind in kinds for tflite in kind.values())]

@@ -385,11 +385,19 @@ def odd_models():
         "operator code of new converters": setter("operatorCodes.0.deprecatedBuiltinCode", 0),
         "buffers, tensors and operator codes in other places": _shuffle,
         "no names, no description": _anonymous,
-        "values of one dimension": _ranks(lambda width: [width]),
-        "values of three dimensions": _ranks(lambda width: [1, 1, width]),
         "a signature, metadata": _annotate,
     }
     return plain, {name: edited(plain, edit) for name, edit in edits.items()}
+
+
+def ranked_models():
+    """The plain model of `odd_models`, with values of one or three dimensions: name -> bytes."""
+    plain, _ = odd_models()
+    edits = {
+        "values of one dimension": _ranks(lambda width: [width]),
+        "values of three dimensions": _ranks(lambda width: [1, 1, width]),
+    }
+    return {name: edited(plain, edit) for name, edit in edits.items()}
 
 
 def bad_models():
@@ -460,6 +468,7 @@ def bad_models():
         "input with data": (_data(0, bytes(1)), "graph"),
         "values between layers with data": (_data(3, bytes(6)), "graph"),
         "output with data": (_data(-1, bytes(1)), "graph"),
+        "weights that are variable": (setter(f"{tensors}.1.isVariable", True), "graph"),
         "layer of four inputs": (setter(f"{operators}.0.inputs", [0, 1, 2, 2]), "graph"),
         "layer of two outputs": (setter(f"{operators}.0.outputs", [3, 6]), "graph"),
         "layer with custom options": (setter(f"{operators}.0.customOptions", [1]), "options"),

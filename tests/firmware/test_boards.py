@@ -120,18 +120,18 @@ FPU = [("CPACR: CP10, CP11 (ARMv7-M, B3.2.20)", 0xE000ED88, 0x00F00000)]
 def nrf(*pins):
     """The nRF chips' sequence; pins: the writes to the ports of the LEDs, which differ."""
     return [
-        ("EVENTS_HFCLKSTARTED, cleared (nRF51 13, nRF52833 5.4)", 0x40000100, 0),
-        ("TASKS_HFCLKSTART: the crystal", 0x40000000, 1),
-        *pins[0],
-        ("BAUDRATE: 115200", 0x40002524, 0x01D7E000),
-        ("ENABLE", 0x40002500, 4),
-        ("TASKS_STARTTX", 0x40002008, 1),
         *pins[1],
         ("BITMODE: 16 bits (nRF51 18, nRF52833 6.28)", 0x40008508, 0),
         ("PRESCALER: 16 MHz / 2^4", 0x40008510, 4),
         ("CC[0]: 1,333 microseconds", 0x40008540, 1333),
         ("SHORTS: COMPARE0 to CLEAR", 0x40008200, 1),
         ("TASKS_START", 0x40008000, 1),
+        ("EVENTS_HFCLKSTARTED, cleared (nRF51 13, nRF52833 5.4)", 0x40000100, 0),
+        ("TASKS_HFCLKSTART: the crystal", 0x40000000, 1),
+        *pins[0],
+        ("BAUDRATE: 115200", 0x40002524, 0x01D7E000),
+        ("ENABLE", 0x40002500, 4),
+        ("TASKS_STARTTX", 0x40002008, 1),
     ]
 
 
@@ -181,16 +181,8 @@ PRESCRIBED = {
     "microbit-v2": FPU + nrf(transmit_pin(6), leds(V2_ROWS, V2_COLUMNS)),
     "nucleo-l476rg": [
         *FPU,
-        ("RCC_CR: HSION beside MSI (RM0351, 6.4)", 0x40021000, 0x163),
-        ("RCC_CFGR: SW = HSI16", 0x40021008, 1),
-        ("RCC_AHB2ENR: GPIOA", 0x4002104C, 1),
+        ("RCC_AHB2ENR: GPIOA (RM0351, 6.4)", 0x4002104C, 1),
         ("RCC_APB1ENR1: USART2, TIM2", 0x40021058, 0x20001),
-        ("GPIOA_AFRL: PA2 is AF7, USART2_TX (RM0351, 8)", 0x48000020, 0x700),
-        ("GPIOA_MODER: PA2 alternate", 0x48000000, 0xABFFFFEF),
-        ("GPIOA_AFRL: PA3 is AF7, USART2_RX", 0x48000020, 0x7700),
-        ("GPIOA_MODER: PA3 alternate", 0x48000000, 0xABFFFFAF),
-        ("USART2_BRR: 16 MHz / 115200, before UE (RM0351, 40)", 0x4000440C, 139),
-        ("USART2_CR1: TE, RE, UE", 0x40004400, 0xD),
         ("TIM2_PSC (RM0351, 31)", 0x40000028, 15),
         ("TIM2_ARR", 0x4000002C, 254),
         ("TIM2_CCR1: dark", 0x40000034, 0),
@@ -198,11 +190,19 @@ PRESCRIBED = {
         ("TIM2_CCER: CC1E", 0x40000020, 1),
         ("TIM2_EGR: UG loads the prescaler", 0x40000014, 1),
         ("TIM2_CR1: CEN", 0x40000000, 1),
-        ("GPIOA_AFRL: PA5 is AF1, TIM2_CH1", 0x48000020, 0x107700),
-        ("GPIOA_MODER: PA5 alternate", 0x48000000, 0xABFFFBAF),
+        ("GPIOA_AFRL: PA5 is AF1, TIM2_CH1 (RM0351, 8)", 0x48000020, 0x100000),
+        ("GPIOA_MODER: PA5 alternate", 0x48000000, 0xABFFFBFF),
         ("SYST_RVR: 16 MHz / 50 (ARMv7-M, B3.3)", 0xE000E014, 319999),
         ("SYST_CVR", 0xE000E018, 0),
         ("SYST_CSR: core clock, on", 0xE000E010, 5),
+        ("RCC_CR: HSION beside MSI", 0x40021000, 0x163),
+        ("RCC_CFGR: SW = HSI16", 0x40021008, 1),
+        ("GPIOA_AFRL: PA2 is AF7, USART2_TX", 0x48000020, 0x100700),
+        ("GPIOA_MODER: PA2 alternate", 0x48000000, 0xABFFFBEF),
+        ("GPIOA_AFRL: PA3 is AF7, USART2_RX", 0x48000020, 0x107700),
+        ("GPIOA_MODER: PA3 alternate", 0x48000000, 0xABFFFBAF),
+        ("USART2_BRR: 16 MHz / 115200, before UE (RM0351, 40)", 0x4000440C, 139),
+        ("USART2_CR1: TE, RE, UE", 0x40004400, 0xD),
     ],
     "pico": [
         ("SSIENR: off, or it takes no settings (4.10.13)", 0x18000008, 0),
@@ -212,26 +212,27 @@ PRESCRIBED = {
         ("CTRLR1: one frame", 0x18000004, 0),
         ("SSIENR: on", 0x18000008, 1),
         ("VTOR (ARMv6-M, B3.2.5)", 0xE000ED08, 0x10000100),
+        ("RESET, clearing alias: IO_BANK0, PADS_BANK0, PWM (2.14.3)", 0x4000F000, 0x4120),
+        ("CH4_DIV: 16 (4.5.3)", 0x40050054, 0x100),
+        ("CH4_TOP", 0x40050060, 254),
+        ("CH4_CC: dark", 0x4005005C, 0),
+        ("CH4_CSR: EN", 0x40050050, 1),
+        ("GPIO25_CTRL: PWM 4 B (2.19.6)", 0x400140CC, 4),
+        ("SYST_RVR: 12 MHz / 50 (ARMv6-M, B3.3)", 0xE000E014, 239999),
+        ("SYST_CVR", 0xE000E018, 0),
+        ("SYST_CSR: core clock, on", 0xE000E010, 5),
         ("XOSC_STARTUP: 1 ms (2.16.7)", 0x4002400C, 47),
         ("XOSC_CTRL: 1 to 15 MHz, on", 0x40024000, 0xFABAA0),
         ("CLK_SYS_CTRL: clk_ref (2.15.7)", 0x4000803C, 0),
         ("CLK_REF_CTRL: XOSC", 0x40008030, 2),
         ("CLK_PERI_CTRL: on, from clk_sys", 0x40008048, 0x800),
-        ("RESET, clearing alias: IO_BANK0, PADS_BANK0, PWM, UART0 (2.14.3)", 0x4000F000, 0x404120),
+        ("RESET, clearing alias: UART0, which now has its clock", 0x4000F000, 0x400000),
         ("UARTIBRD: 12 MHz / 16 / 115200 = 6.51 (4.2.7)", 0x40034024, 6),
         ("UARTFBRD: 0.51 * 64", 0x40034028, 33),
         ("UARTLCR_H: 8 bits, FIFO; takes over the divider", 0x4003402C, 0x70),
         ("UARTCR: UARTEN, TXE, RXE", 0x40034030, 0x301),
-        ("GPIO0_CTRL: UART0 TX (2.19.6)", 0x40014004, 2),
+        ("GPIO0_CTRL: UART0 TX", 0x40014004, 2),
         ("GPIO1_CTRL: UART0 RX", 0x4001400C, 2),
-        ("CH4_DIV: 16 (4.5.3)", 0x40050054, 0x100),
-        ("CH4_TOP", 0x40050060, 254),
-        ("CH4_CC: dark", 0x4005005C, 0),
-        ("CH4_CSR: EN", 0x40050050, 1),
-        ("GPIO25_CTRL: PWM 4 B", 0x400140CC, 4),
-        ("SYST_RVR: 12 MHz / 50 (ARMv6-M, B3.3)", 0xE000E014, 239999),
-        ("SYST_CVR", 0xE000E018, 0),
-        ("SYST_CSR: core clock, on", 0xE000E010, 5),
     ],
 }
 
@@ -320,14 +321,15 @@ def turns(writes, rows, columns, wiring):
     return found
 
 
-@pytest.mark.parametrize(
-    "board, rows, columns, wiring",
-    [
-        ("microbit-v1", V1_ROWS, V1_COLUMNS, V1_WIRING),
-        ("microbit-v2", V2_ROWS, V2_COLUMNS, V2_WIRING),
-    ],
-)
-def test_the_wave_runs_over_the_microbits_leds(build, board, rows, columns, wiring):
+LEDS = {
+    "microbit-v1": (V1_ROWS, V1_COLUMNS, V1_WIRING),
+    "microbit-v2": (V2_ROWS, V2_COLUMNS, V2_WIRING),
+}
+
+
+@pytest.mark.parametrize("board", LEDS)
+def test_the_wave_runs_over_the_microbits_leds(build, board):
+    rows, columns, wiring = LEDS[board]
     chip = run(build(board).wave, board)
     led = [row[2] for row in console.table(chip.printed.decode())[1]]
     found = turns(chip.writes, rows, columns, wiring)
@@ -432,3 +434,38 @@ def test_a_fault_is_reported_on_the_console(build, tmp_path, toolchain):
     undefined = (0xDE00).to_bytes(2, "little")
     printed = qemu.run(tampered(image, tmp_path / "x.elf", address, undefined), machine="microbit")
     assert printed.endswith(f"# fault: at {address:08x}\n")
+
+
+@pytest.mark.parametrize("console_is_up", [False, True])
+@pytest.mark.parametrize("board", CHIPS)
+def test_a_fault_blinks_and_waits_for_no_console_that_is_not_up(build, board, console_is_up):
+    """The fault is one of the bus: at the console's first character, or at the first of its
+    registers that is written to."""
+    image = build(board).sweep
+    machine = emulator.Machine(Elf(image), CHIPS[board]())
+    core, arm, chip = machine.core, machine.arm, machine.chip
+    data = DATA[board]
+    places = (data, data + 3) if console_is_up else (data & ~0xFFF, data | 0xFFF)
+    hook = core.hook_add(
+        machine.unicorn.UC_HOOK_MEM_WRITE, lambda *_: core.emu_stop(), None, *places
+    )
+    machine.run(emulator.INSTRUCTION_LIMIT)
+    core.hook_del(hook)
+    fault = core.reg_read(arm.UC_ARM_REG_PC)
+    # What the core does: a frame of eight words, whose seventh is the place, and the handler.
+    frame = core.reg_read(arm.UC_ARM_REG_SP) - 32
+    core.mem_write(frame, b"".join(word.to_bytes(4, "little") for word in [0] * 6 + [fault, 0]))
+    core.reg_write(arm.UC_ARM_REG_SP, frame)
+    (handler,) = Elf(image).functions("FaultHandler")
+    before = len(chip.writes), bytes(chip.printed), chip.lost
+    core.emu_start(handler | 1, 0xFFFFFFFE, count=1_000_000)
+    printed = chip.printed[len(before[1]) :].decode()
+    assert printed == (f"# fault: at {fault:08x}\n" if console_is_up else "")
+    assert chip.lost == before[2]
+    if board.startswith("microbit"):
+        rows, columns, wiring = LEDS[board]
+        shown = [lit for _, lit in turns(chip.writes[before[0] :], rows, columns, wiring)]
+        heights = {y for lit in shown for x, y in lit if x == 4}
+        assert heights == {0, 4}  # on the right, up and down
+    else:
+        assert chip.led[-4:] in ([255, 0, 255, 0], [0, 255, 0, 255])

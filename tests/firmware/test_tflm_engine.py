@@ -223,7 +223,7 @@ def test_the_arena_it_asks_for_is_the_least_and_nothing_else_is_written(probed, 
     ("name", "reason"),
     [
         ("CONV_2D", "TFLM found operator CONV_2D, which is not built in"),
-        ("custom operator", "TFLM found operator 032, which is not built in"),
+        ("custom operator", "TFLM found operator CUSTOM, which is not built in"),
         ("scale 0", "a scale is no positive number"),
         ("two subgraphs", "TFLM found more or less than one subgraph"),
         ("two input tensors", "TFLM found more or less than one input or output"),

@@ -240,7 +240,8 @@ class Rp2040(Chip):
         if address in (self.clocks + 0x38, self.clocks + 0x44):  # SELECTED, of CTRL 8 bytes before
             return 1 << (self.registers.get(address - 8, 0) & 3)
         if address == self.resets + 8:  # RESET_DONE
-            return ~self.registers[self.resets] & 0x01FFFFFF
+            unclocked = 0 if self.registers.get(self.clocks + 0x48) else 1 << 22  # UART0
+            return ~self.registers[self.resets] & 0x01FFFFFF & ~unclocked
         return value
 
     def write(self, address: int, value: int) -> None:

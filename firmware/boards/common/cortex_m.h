@@ -11,6 +11,11 @@ namespace board {
 // to see that something moves, slow enough to see what.
 constexpr uint32_t kTickHz = 50;
 
+// Whether Write() can be called: Init() sets it where the console is ready. Before that, the
+// console would be waited for in vain. The LED and the ticks are started first, so that a fault on
+// the way can be seen.
+extern bool console_is_ready;
+
 inline volatile uint32_t& Register(uint32_t address) {
   return *reinterpret_cast<volatile uint32_t*>(address);
 }

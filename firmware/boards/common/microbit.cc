@@ -83,6 +83,17 @@ void ShowRow(uint32_t row) {
 }  // namespace
 
 void Init() {
+  WriteRows(kOutClear);
+  WriteRows(kDirectionSet);
+  WriteColumns(kOutSet);
+  WriteColumns(kDirectionSet);
+
+  Register(kTimerBits) = kSixteenBits;
+  Register(kTimerPrescaler) = kOneMegahertz;
+  Register(kTimerCompare) = kMicrosecondsPerTurn;
+  Register(kTimerShorts) = kClearAtCompare;
+  Register(kTimerStart) = 1;
+
   Register(kCrystalStarted) = 0;
   Register(kStartCrystal) = 1;
   WaitForBits(kCrystalStarted, 1);
@@ -94,17 +105,7 @@ void Init() {
   Register(kUartBaudRate) = kBaud115200;
   Register(kUartEnable) = kUartEnabled;
   Register(kStartTransmitter) = 1;
-
-  WriteRows(kOutClear);
-  WriteRows(kDirectionSet);
-  WriteColumns(kOutSet);
-  WriteColumns(kDirectionSet);
-
-  Register(kTimerBits) = kSixteenBits;
-  Register(kTimerPrescaler) = kOneMegahertz;
-  Register(kTimerCompare) = kMicrosecondsPerTurn;
-  Register(kTimerShorts) = kClearAtCompare;
-  Register(kTimerStart) = 1;
+  console_is_ready = true;
 }
 
 void Write(char character) {

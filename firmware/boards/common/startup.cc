@@ -44,6 +44,7 @@ struct VectorTable {
 extern "C" {
 
 void ResetHandler() {
+  board::console_is_ready = false;  // before anything can fail; RAM may hold what was before
 #if defined(__ARM_FP)
   // The compiler may use the FPU anywhere, so it is switched on first: CPACR, CP10 and CP11.
   board::Register(0xe000ed88) = board::Register(0xe000ed88) | 0xfu << 20;
@@ -65,15 +66,19 @@ void ResetHandler() {
 }
 
 void ReportFault(const uint32_t* frame) {
-  app::Print("# fault: at ");
-  app::PrintHexadecimal(frame[6]);
-  app::Print("\n");
+  if (board::console_is_ready) {
+    app::Print("# fault: at ");
+    app::PrintHexadecimal(frame[6]);
+    app::Print("\n");
+  }
   board::Stop(2);
 }
 
 }  // extern "C"
 
 namespace board {
+
+bool console_is_ready;
 
 uint8_t* Arena(size_t* length) {
   *length = static_cast<size_t>(arena_end - arena_start);

@@ -32,9 +32,10 @@ constexpr uint32_t kLeds = 0x4002f004;
 namespace board {
 
 void Init() {
+  StartSysTick(kClockHz, kTicks);
   Register(kUartBaudDivider) = kClockHz / kBaud;
   Register(kUartControl) = kUartTransmitterEnable;
-  StartSysTick(kClockHz, kTicks);
+  console_is_ready = true;
 }
 
 void Write(char character) {

@@ -78,6 +78,9 @@ void StartClock() {
   board::WaitForBits(kRccCr, kHsiReady);
   Register(kRccCfgr) = (Register(kRccCfgr) & ~kSwMask) | kSwHsi;
   board::WaitForBits(kRccCfgr, kSwsHsi);
+}
+
+void StartPeripherals() {
   Register(kRccAhb2Enr) = Register(kRccAhb2Enr) | kGpioAEnable;
   Register(kRccApb1Enr1) = Register(kRccApb1Enr1) | kTim2Enable | kUsart2Enable;
   // A peripheral answers two cycles after its clock came on; reading back takes as long.
@@ -114,10 +117,12 @@ void StartLed() {
 namespace board {
 
 void Init() {
-  StartClock();
-  StartConsole();
+  StartPeripherals();
   StartLed();
   StartSysTick(kClockHz);
+  StartClock();
+  StartConsole();
+  console_is_ready = true;
 }
 
 void Write(char character) {

@@ -130,11 +130,13 @@ void StartLed() {
 namespace board {
 
 void Init() {
-  StartClocks();
-  TakeOutOfReset(kIoBank0 | kPadsBank0 | kPwm | kUart0);
-  StartConsole();
+  TakeOutOfReset(kIoBank0 | kPadsBank0 | kPwm);
   StartLed();
   StartSysTick(kClockHz);
+  StartClocks();
+  TakeOutOfReset(kUart0);  // which is not done before its clock is there
+  StartConsole();
+  console_is_ready = true;
 }
 
 void Write(char character) {

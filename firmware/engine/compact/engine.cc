@@ -23,7 +23,7 @@ constexpr uint32_t kDeprecatedBuiltinCode = Field(0, kByte), kBuiltinCode = Fiel
 constexpr uint32_t kTensors = Field(0, kChild), kGraphInputs = Field(1, kChild),
                    kGraphOutputs = Field(2, kChild), kOperators = Field(3, kChild);
 constexpr uint32_t kShape = Field(0, kChild), kType = Field(1, kByte), kBuffer = Field(2, kWord),
-                   kQuantization = Field(4, kChild);
+                   kQuantization = Field(4, kChild), kIsVariable = Field(5, kByte);
 constexpr uint32_t kData = Field(0, kChild);
 constexpr uint32_t kScale = Field(2, kChild), kZeroPoint = Field(3, kChild),
                    kQuantizedDimension = Field(6, kWord);
@@ -162,6 +162,7 @@ State state;
   const uint32_t table = Table(state.tensors, index);
   const uint32_t found = Get(table, kType);
   if (found != type) Fail(kTensorType, found);
+  if (Get(table, kIsVariable) != 0) Fail(kGraph);  // TFLM would set it to 0, weights too
   state.shape = Get(table, kShape);
   if (Count(state.shape) > kMostDimensions) Fail(kWidth);
   state.data = Get(Table(state.buffers, Get(table, kBuffer)), kData);
