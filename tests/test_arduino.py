@@ -132,7 +132,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 
 def test_a_former_library_stays_when_a_model_is_refused(library):
     former = library.archive.read_bytes()
-    with pytest.raises(WorkshopError, match="FLOAT32"):
+    with pytest.raises(WorkshopError, match="computes in float32"):
         arduino.export(
             next(iter(factory.float_models().values())), library.folder.parent, "sine_model"
         )

@@ -671,7 +671,9 @@ def test_run_says_how_far_the_wave_is_from_the_sine(home, expected, model, tmp_p
     narrow.write_bytes(tflite_factory.edited(model, one_tenth))
     result = workshop("run", "--model", narrow)
     assert result.exit_code == 0 and error_to_the_sine(result.stdout) > 0.1
-    assert re.search(r"^Note: The model's input covers 0 to 0\.6\d+, and the appl", result.stderr)
+    assert re.search(
+        r"^Note: The model's input covers about 0 to 0\.6\d+, and the appl", result.stderr
+    )
 
 
 def test_failures_are_one_sentence_on_stderr(home, tmp_path):

@@ -296,6 +296,10 @@ INPUT, WEIGHTS, BIAS, MIDDLE, OUTPUT = 0, 1, 2, 3, 6
             edited(factory.setter("version", 2)),
             r"^The model is of schema version 2, and the engine",
         ),
+        (
+            edited(factory.setter("subgraphs.0.tensors.1.isVariable", True)),
+            r"^Layer 1's weights are variable, a state to keep",
+        ),
         (edited(lose_data), r"^Layer 1's weights are not in the model"),
         (edited(give_data), r"^Layer 1's output has data of its own in the file"),
         (in_graph(lambda graph: graph.operators.clear()), r"^The model has no operator"),
@@ -397,15 +401,23 @@ def test_a_sweep_takes_what_its_program_takes():
         (
             0,
             1,
-            r"^The model's input covers 0 to 1, and the application gives 0 to 6\.28, of which ",
+            r"^The model's input covers about 0 to 1, and the application gives 0 to 6\.28, of",
         ),
         (
             1,
             7,
-            r"^The model's input covers .* to 6.99, and the application gives 0 to 6\.28, of which",
+            r"^The model's input covers about 0\.99 to 7, and the application gives 0 to 6\.28",
         ),
-        (-np.pi, np.pi, r"^The model's input covers -3\.1. to 3\.1., and the application gives 0"),
-        (0, 360, r"^The model's input covers 0 to 360, and .* 0 to 6\.28, .* 5 of 256 codes: take"),
+        (
+            -np.pi,
+            np.pi,
+            r"^The model's input covers about -3\.\d to 3\.\d, and the application gives 0",
+        ),
+        (
+            0,
+            360,
+            r"^The model's input covers about 0 to 360, and .* 0 to 6\.28, .* 5 of 256 codes: take",
+        ),
     ],
 )
 def test_the_range_that_an_input_covers(low, high, remark):

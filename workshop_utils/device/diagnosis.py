@@ -180,7 +180,8 @@ def remarks(model: Model) -> list[str]:
     if reach is None or source.size != 1:
         return []
     low, high = reach
-    says = f"The model's input covers {_number(low)} to {_number(high)}, and the application gives"
+    about = f"{_number(low)} to {_number(high)}"
+    says = f"The model's input covers about {about}, and the application gives"
     cure = "take inputs like these for the representative dataset, and convert it again."
     if low > 0.02 * TURN or high < 0.98 * TURN:
         return [f"{says} 0 to {TURN:.2f}, of which the rest is cut off: {cure}"]
@@ -191,7 +192,8 @@ def remarks(model: Model) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    """Two digits of it, such as 6.3 or 360."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 # ---- What is asked of the whole
@@ -386,6 +388,8 @@ def _problem_of_kind(
     """Types, activation and format of weights."""
     wanted = "INT8" if is_int8(model) else "FLOAT32"
     for part, tensor in tensors.items():
+        if tensor.is_variable:
+            return f"{_subject(number, part)} variable, a state to keep; build it of Dense layers."
         kind = "INT32" if part == "bias" and wanted == "INT8" else wanted
         if tensor.type != kind:
             return (

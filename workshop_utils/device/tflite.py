@@ -54,8 +54,8 @@ class Tensor:
     index: its number in Model.tensors. shape: () for a scalar. type: the schema's name, such as
     INT8, or in digits a number that the schema does not know. scales, zero_points: of the
     quantization, one per tensor or one per slice along quantized_dimension; empty if it is not
-    quantized. data: its content in the file, None for what is computed. offset: the byte of the
-    file where the data begins, None without data.
+    quantized. is_variable: whether it keeps a state. data: its content in the file, None for what
+    is computed. offset: the byte of the file where the data begins, None without data.
     """
 
     index: int
@@ -66,6 +66,7 @@ class Tensor:
     zero_points: tuple[int, ...] = ()
     quantized_dimension: int = 0
     is_sparse: bool = False
+    is_variable: bool = False
     data: memoryview | None = field(default=None, repr=False)
     offset: int | None = None
 
@@ -317,7 +318,7 @@ class _Damaged(Exception):
 _VERSION, _OPERATOR_CODES, _SUBGRAPHS, _DESCRIPTION, _BUFFERS = range(5)  # Model
 _OLD_CODE, _CUSTOM_CODE, _CODE_VERSION, _CODE = range(4)  # OperatorCode
 _TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = range(4)  # SubGraph
-_SHAPE, _TYPE, _BUFFER, _NAME, _QUANTIZATION, _, _SPARSITY = range(7)  # Tensor
+_SHAPE, _TYPE, _BUFFER, _NAME, _QUANTIZATION, _VARIABLE, _SPARSITY = range(7)  # Tensor
 _SCALE, _ZERO_POINT, _DIMENSION = 2, 3, 6  # QuantizationParameters
 _CODE_INDEX, _OP_INPUTS, _OP_OUTPUTS, _OPTIONS_TYPE, _OPTIONS, _CUSTOM, _, _, _INTERMEDIATES = (
     range(9)
@@ -366,6 +367,7 @@ def _tensor(index: int, table: _Table, buffers: list[tuple[int, memoryview] | No
         shape=shape,
         type=_name_of("TensorType", table.number(_TYPE, "b")),
         is_sparse=table.table(_SPARSITY) is not None,
+        is_variable=table.number(_VARIABLE, "B") > 0,
         data=data,
         offset=offset,
     )
