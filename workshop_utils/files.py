@@ -136,7 +136,7 @@ def read_json(
     return content
 
 
-_MOST_OF_A_NOTEBOOK = 50_000_000  # bytes, pictures included
+MOST_OF_A_NOTEBOOK = 50_000_000  # bytes, pictures included
 
 
 def read_notebook(path: Path | str) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def read_notebook(path: Path | str) -> dict[str, Any]:
         "; in a terminal, .venv/bin/workshop reset puts the course's notebooks back and keeps a "
         "copy of what is there"
     )
-    text = read(path, _MOST_OF_A_NOTEBOOK).decode("utf-8", errors="replace")
+    text = read(path, MOST_OF_A_NOTEBOOK).decode("utf-8", errors="replace")
     try:
         content = json.loads(text)
         if all(

@@ -137,7 +137,7 @@ def _alt(output: Any, kind: str) -> str:
 def _content(path: Path) -> list[Any]:
     """A notebook's cells without what is no content: nbconvert does not escape all of that."""
     nbformat = import_nbformat()
-    files.read_notebook(path)  # or a sentence
+    files.read(path, files.MOST_OF_A_NOTEBOOK)  # No pipe, for instance: it would never end.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Ids that are missing or there twice do no harm.
