@@ -156,7 +156,7 @@ def nrf(prepared, *pins):
     prepared: what comes before everything else; pins: the writes to the ports. These differ.
     """
     return [
-        prepared,
+        *prepared,
         *pins[1],
         ("BITMODE: 16 bits (nRF51 18, nRF52833 6.28)", 0x40008508, 0),
         ("PRESCALER: 16 MHz / 2^4", 0x40008510, 4),
@@ -216,13 +216,12 @@ DATA = {
 }
 PRESCRIBED = {
     "microbit-v1": nrf(
-        ("RAMON: both blocks (nRF51 12)", 0x40000524, 3),
+        [("RAMON: both blocks (nRF51 12)", 0x40000524, 3)],
         transmit_pin(24),
         leds(V1_ROWS, V1_COLUMNS),
     ),
-    "microbit-v2": FPU
-    + nrf(
-        ("APPROTECT.DISABLE: what UICR says (nRF52833 4.8)", 0x40000558, 0xFFFFFF5A),
+    "microbit-v2": nrf(
+        [("APPROTECT.DISABLE: what UICR says (nRF52833 4.8)", 0x40000558, 0xFFFFFF5A), *FPU],
         transmit_pin(6),
         leds(V2_ROWS, V2_COLUMNS),
     ),
@@ -282,8 +281,8 @@ PRESCRIBED = {
         ("GPIO1_CTRL: UART0 RX", 0x4001400C, 2),
     ],
     "pico2": [
-        *FPU,
         ("VTOR (ARMv8-M, D1.2)", 0xE000ED08, 0x10000000),
+        *FPU,
         ("RESET, clearing alias: IO_BANK0, PADS_BANK0, PWM (7.5.3)", 0x40023000, 0x10240),
         ("CH4_DIV: 16 (12.5.3)", 0x400A8054, 0x100),
         ("CH4_TOP", 0x400A8060, 254),

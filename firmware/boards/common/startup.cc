@@ -44,14 +44,14 @@ struct VectorTable {
 extern "C" {
 
 void ResetHandler() {
+#if defined(BOARD_PREPARES_CHIP)
+  board::PrepareChip();
+#endif
   board::console_is_ready = false;  // before anything can fail; RAM may hold what was before
 #if defined(__ARM_FP)
   // The compiler may use the FPU anywhere, so it is switched on first: CPACR, CP10 and CP11.
   board::Register(0xe000ed88) = board::Register(0xe000ed88) | 0xfu << 20;
   __asm__ volatile("dsb\n isb" ::: "memory");
-#endif
-#if defined(BOARD_PREPARES_CHIP)
-  board::PrepareChip();
 #endif
   const uint32_t* from = data_load;
   for (uint32_t* to = data_start; to < data_end;) *to++ = *from++;

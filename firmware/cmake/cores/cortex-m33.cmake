@@ -4,4 +4,3 @@ set(gcc_options "-mcpu=cortex-m33 -mfloat-abi=hard -mfpu=fpv5-sp-d16")
 # Zig's name for the core leaves both out.
 set(zig_options "-target thumb-freestanding-eabihf -mcpu=cortex_m33+dsp+fp_armv8d16sp")
 set(zig_link_options -nostdlib)
-set(core_kernel cortex_m4.cc)
