@@ -32,7 +32,7 @@ def _axes(axes: Axes) -> Iterator[str]:
     title = f"{axes.get_title()}. " if axes.get_title() else ""
     names = [name for name in (axes.get_ylabel(), axes.get_xlabel()) if name]
     yield f"{title}A plot of {' over '.join(names) or 'two axes'}."
-    drawn = [line for line in axes.get_lines() if line.get_visible() and len(line.get_xdata())]
+    drawn = [line for line in axes.get_lines() if line.get_visible() and np.size(line.get_xdata())]
     for upright, lines in groupby(drawn, _is_upright):
         if upright:
             yield _upright(list(lines))
@@ -103,14 +103,14 @@ def _range(name: str, x: np.ndarray, y: np.ndarray) -> str:
     """Between what values many points lie, and whether they go up or down to the right."""
     slope = 0.0
     if np.ptp(x) > 0 and np.ptp(y) > 0:
-        slope = np.corrcoef(*(np.argsort(np.argsort(values)) for values in (x, y)))[0, 1]
+        slope = np.corrcoef(np.argsort(np.argsort(x)), np.argsort(np.argsort(y)))[0, 1]
     way = next((f", {way} to the right" for way, sign in WAYS.items() if sign * slope > 0.5), "")
     return f"{name}: from {_number(y.min())} to {_number(y.max())}{way}."
 
 
 def _name(line: Line2D) -> str:
     """The line's label and, if it is many marks, how many."""
-    label, count = str(line.get_label()), len(line.get_xdata())
+    label, count = str(line.get_label()), np.size(line.get_xdata())
     marks = line.get_linestyle() in ("None", "none", "", " ")
     kind = f"{count:,} marks" if marks else "a line"
     if label.startswith("_"):

@@ -32,8 +32,9 @@ def _show(
     if kind is NameError and name and _in_a_cell(shell, traceback):
         cells = _cells_above(shell)
         if any(name in names_made(shell.transform_cell(cell)) for cell in cells):
-            kind, traceback = WorkshopError, None
-            error = WorkshopError(advice(name))
+            ours = WorkshopError(advice(name))
+            shell.showtraceback((WorkshopError, ours, None), tb_offset=tb_offset)
+            return
     shell.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
 
