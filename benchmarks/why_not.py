@@ -5,6 +5,7 @@
 Prints a table, and exits with 1 if one of them learns after all or is given another reason.
 """
 
+import argparse
 import sys
 
 from workshop_utils import data, quiet, training
@@ -53,6 +54,7 @@ def train(choice):
 
 def main():
     """Print a line per choice, and exit with 1 if one was wrong."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     quiet.tensorflow()
     wrong = 0
     for reason, choice in CHOICES:

@@ -5,14 +5,16 @@ the work-around may go.
 """
 
 import pkgutil
+import shutil
 import subprocess
 import sys
 import time
 
+import nbformat
 import numpy as np
 import pytest
 
-from workshop_utils import upstream
+from workshop_utils import paths, upstream
 from workshop_utils.device import tflite
 from workshop_utils.errors import WorkshopError
 
@@ -167,3 +169,25 @@ def test_tqdm_takes_a_lock_of_the_system():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["tqdm.std", "_thread"]
+
+
+def test_nbval_takes_a_cell_without_a_count_for_one_that_never_ran(tmp_path):
+    """And with the work-around it still compares."""
+    output = nbformat.v4.new_output("stream", text="2\n")
+    for name, source in (("right", "print(1 + 1)"), ("wrong", "print(1 + 2)")):
+        cell = nbformat.v4.new_code_cell(source, outputs=[output])
+        kernel = {"name": "python3", "display_name": "Python 3"}
+        notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+
+    def tried():
+        command = ["-m", "pytest", "-q", "--nbval", "-p", "no:cacheprovider", "--rootdir=.", "."]
+        done = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True
+        )
+        return done.stdout
+
+    assert tried().count("Unrun reference cell has outputs") == 2
+    shutil.copy(paths.PROJECT / "conftest.py", tmp_path)
+    said = tried()
+    assert "1 failed, 1 passed" in said and "mismatch" in said
