@@ -11,7 +11,7 @@ import pytest
 import sweep_tasks
 
 from workshop_utils.errors import WorkshopError
-from workshop_utils.sweeps import execute, run, spec
+from workshop_utils.sweeps import execute, run, spec, workers
 from workshop_utils.sweeps import spec as specs
 
 
@@ -57,17 +57,6 @@ def test_workers_die_and_nothing_is_lost_or_doubled(tmp_path, monkeypatch):
         execute.execute(grid(SEED=[1, 2]), folder, resume=True)
 
 
-@pytest.mark.parametrize("error", [WorkshopError("no " * 100_000), ValueError("no " * 100_000)])
-def test_a_long_error_leaves_the_table_readable(tmp_path, error):
-    failed = SimpleNamespace(status="error", exception=lambda: error)
-    _, said, _ = execute._outcome(failed)
-    assert len(said) == execute.LONGEST_ERROR and said.endswith("…") and "no no" in said
-    plan = grid(SEED=[1, 2])
-    row = {"run": 1, "status": "failed", **plan.runs[0], "error": said}
-    execute._write_table(tmp_path, plan, {1: row})
-    assert execute.read_table(tmp_path / execute.TABLE)[0]["error"] == said
-
-
 def test_a_scheduler_by_address(tmp_path, monkeypatch):
     from distributed import LocalCluster
 
@@ -81,7 +70,7 @@ def test_a_scheduler_by_address(tmp_path, monkeypatch):
 
 
 def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(execute, "WAIT_SECONDS", 1)
+    monkeypatch.setattr(workers, "ANSWER_SECONDS", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://"):
         with pytest.raises(WorkshopError, match=f"no Dask scheduler at {address}"):
             execute.execute(grid(SEED=[1, 2]), tmp_path / "sweep", scheduler=address, resume=True)
