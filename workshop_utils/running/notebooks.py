@@ -90,7 +90,8 @@ def typed(name: str, given: Any, default: Any, bools: str = "True or False") -> 
     """
     wanted, value = type(default), given
     if isinstance(given, str) and wanted is not str:
-        with suppress(ValueError, SyntaxError):  # Then it stays a text, and is refused as one.
+        # Otherwise it stays a text, and is refused as one.
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
             value = ast.literal_eval(given)
     if wanted is float and type(value) is int:
         value = float(value)

@@ -116,7 +116,7 @@ class Workers:
         most: int | None,
         say: Callable[[str], None],
     ) -> None:
-        self._client, self._task, self._most, self._say = client, _each(task), most, say
+        self._client, self._task, self._most, self._say = client, _packed(task), most, say
         self._ours = client.cluster is not None
         self._there: set[str] = set()  # the addresses of those that can do runs
         self._asked: dict[str, Any] = {}  # worker: the Future of what it says of its course
@@ -249,22 +249,31 @@ def lost() -> WorkshopError:
     return WorkshopError("The Dask scheduler was lost; what has ended is kept, --resume goes on.")
 
 
-def _each(task: Callable[[Values], Result]) -> Callable[[list[Values]], list[Any]]:
-    """A function for a worker that does the task with each of several runs.
+def _packed(task: Callable[[Values], Result]) -> Callable[[list[Values]], list[Any]]:
+    """A function that does the task with each of several runs. It travels as code and as bytes that
+    only a worker unpacks: a scheduler needs no course."""
+    from distributed.protocol import pickle as packing
 
-    It returns (result, '') or (None, why there is none) for each.
-    """
+    content = packing.dumps((_each, task))
 
     def each(many: list[Values]) -> list[Any]:
-        ended: list[tuple[Result | None, str]] = []
-        for values in many:
-            try:
-                ended.append((task(values), ""))
-            except Exception as error:
-                ended.append((None, _reason(error)))
-        return ended
+        import pickle
+
+        do, what = pickle.loads(content)
+        return do(what, many)
 
     return each
+
+
+def _each(task: Callable[[Values], Result], many: list[Values]) -> list[tuple[Result | None, str]]:
+    """What the task returns for each of several runs: (result, '') or (None, why there is none)."""
+    ended: list[tuple[Result | None, str]] = []
+    for values in many:
+        try:
+            ended.append((task(values), ""))
+        except Exception as error:
+            ended.append((None, _reason(error)))
+    return ended
 
 
 def _failed(numbers: list[int], future: Any, error: BaseException) -> list[Ended]:
