@@ -157,6 +157,7 @@ c.Spawner.args = [
     # A notebook that was left open; one that computes is not idle.
     f"--MappingKernelManager.cull_idle_timeout={setting('IDLE_SECONDS', '3600')}",
     "--MappingKernelManager.cull_connected=True",
+    "--ServerApp.tornado_settings={'xsrf_cookie_kwargs': {'samesite': 'Lax'}}",
 ]
 c.Spawner.notebook_dir = "~/course"
 c.Spawner.default_url = "/lab/tree/notebooks/01_setup.ipynb"

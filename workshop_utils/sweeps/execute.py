@@ -179,7 +179,9 @@ class _Sweep:
         total = len(self.plan.runs)
         progress = _Progress(total, total - len(todo), self.say)
         while waiting or there.busy:
-            for worker in there.free()[: len(waiting)]:
+            for worker in there.free():
+                if not waiting:
+                    break
                 numbers = [waiting.pop()]
                 while (
                     len(numbers) < there.together

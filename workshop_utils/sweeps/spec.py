@@ -102,10 +102,8 @@ def _loaded(text: str) -> Any:
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MOST_DEPTH:
-                raise WorkshopError(
-                    f"lists and mappings are more than {MOST_DEPTH} deep in line "
-                    f"{event.start_mark.line + 1}."
-                )
+                where = f" in line {event.start_mark.line + 1}" if event.start_mark else ""
+                raise WorkshopError(f"lists and mappings are more than {MOST_DEPTH} deep{where}.")
         return yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

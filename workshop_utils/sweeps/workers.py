@@ -121,7 +121,7 @@ class Workers:
         self._there: set[str] = set()  # the addresses of those that can do runs
         self._asked: dict[str, Any] = {}  # worker: the Future of what it says of its course
         self.together = 1  # how many runs a worker should be given at once
-        self._at_work: dict[Any, tuple[list[int], str, float]] = {}  # Future: runs, worker, since
+        self._at_work: dict[Any, tuple[list[int], str]] = {}  # Future: numbers of runs, worker
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()  # (Future, result, error)
         self._grown: dict[str, int] = {}  # worker: memory after its first run, bytes
         self._refused: set[str] = set()  # reasons that were said
@@ -136,7 +136,7 @@ class Workers:
         """The addresses of workers that could do a run now."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._look()
-        at_work = {worker for _, worker, _ in self._at_work.values()}
+        at_work = {worker for _, worker in self._at_work.values()}
         most = len(self._there) if self._most is None else self._most
         return [one for one in self._there if one not in at_work][: max(0, most - len(at_work))]
 
@@ -144,7 +144,7 @@ class Workers:
         """Let a free worker do these runs, {number: parameters}, one after the other."""
         key, many = f"workshop-run-{time.time_ns()}", list(runs.values())
         future = self._client.submit(self._task, many, key=key, pure=False, workers=[worker])
-        self._at_work[future] = list(runs), worker, time.monotonic()
+        self._at_work[future] = list(runs), worker
         self._client.loop.add_callback(self._follow, future)
 
     async def _follow(self, future: Any) -> None:
@@ -167,22 +167,22 @@ class Workers:
         except queue.Empty:
             if not some:
                 self._look()
-        for future, results, error in some:
+        for future, returned, error in some:
             if future not in self._at_work:
                 continue
-            numbers, worker, began = self._at_work.pop(future)
+            numbers, worker = self._at_work.pop(future)
             if error:
                 self._looked = 0.0  # the worker may have died
                 yield from _failed(numbers, future, error)
                 continue
-            seconds = time.monotonic() - began
+            results, seconds = returned
             short = seconds < SHORT_SECONDS * len(numbers)
             self.together = min(2 * self.together, MOST_TOGETHER) if short else 1
             memory = max((result.pop("memory", 0) for result, _ in results if result), default=0)
             for number, (result, why) in zip(numbers, results, strict=True):
                 yield Ended(number, result, why)
             self._renew(worker, memory)
-        for future, (numbers, worker, _) in list(self._at_work.items()):
+        for future, (numbers, worker) in list(self._at_work.items()):
             if worker not in self._there:
                 del self._at_work[future]
                 future.cancel()
@@ -249,14 +249,14 @@ def lost() -> WorkshopError:
     return WorkshopError("The Dask scheduler was lost; what has ended is kept, --resume goes on.")
 
 
-def _packed(task: Callable[[Values], Result]) -> Callable[[list[Values]], list[Any]]:
+def _packed(task: Callable[[Values], Result]) -> Callable[[list[Values]], Any]:
     """A function that does the task with each of several runs. It travels as code and as bytes that
     only a worker unpacks: a scheduler needs no course."""
     from distributed.protocol import pickle as packing
 
     content = packing.dumps((_each, task))
 
-    def each(many: list[Values]) -> list[Any]:
+    def each(many: list[Values]) -> Any:
         import pickle
 
         do, what = pickle.loads(content)
@@ -265,15 +265,18 @@ def _packed(task: Callable[[Values], Result]) -> Callable[[list[Values]], list[A
     return each
 
 
-def _each(task: Callable[[Values], Result], many: list[Values]) -> list[tuple[Result | None, str]]:
-    """What the task returns for each of several runs: (result, '') or (None, why there is none)."""
-    ended: list[tuple[Result | None, str]] = []
+def _each(
+    task: Callable[[Values], Result], many: list[Values]
+) -> tuple[list[tuple[Result | None, str]], float]:
+    """What the task returns for each of several runs, (result, '') or (None, why there is none);
+    and the seconds that all of them took."""
+    began, ended = time.monotonic(), list[tuple[Result | None, str]]()
     for values in many:
         try:
             ended.append((task(values), ""))
         except Exception as error:
             ended.append((None, _reason(error)))
-    return ended
+    return ended, time.monotonic() - began
 
 
 def _failed(numbers: list[int], future: Any, error: BaseException) -> list[Ended]:
