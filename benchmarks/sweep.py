@@ -86,10 +86,10 @@ def grow(count, workers):
         started = time.perf_counter()
         execute.execute(plan, output, workers, resume=True, say=lambda _: None, task=nothing)
         resumed = time.perf_counter() - started
-        _, rows = execute.read(output)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        rows = execute.read_table(output / execute.TABLE)
     if [int(row["run"]) for row in rows] != list(range(1, count + 1)):
         raise RuntimeError("The table does not hold each run once.")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return 1000 * (ends[-1] - ends[0]) / (count - 1), peak, resumed
 
 

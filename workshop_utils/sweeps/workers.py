@@ -126,6 +126,7 @@ class Workers:
         self._grown: dict[str, int] = {}  # worker: memory after its first run, bytes
         self._refused: set[str] = set()  # reasons that were said
         self._looked, self._alone, self._silent = 0.0, time.monotonic(), True
+        self._complete = time.monotonic()  # when all of ours were there
 
     @property
     def busy(self) -> bool:
@@ -204,6 +205,8 @@ class Workers:
         self._there = every if self._ours else {one for one in every if self._can_do_runs(one)}
         self._asked = {worker: said for worker, said in self._asked.items() if worker in every}
         self._looked = time.monotonic()
+        if self._ours:
+            self._replace(len(every))
         if self._there:
             self._alone = self._looked
             if not self._silent:
@@ -212,6 +215,17 @@ class Workers:
         elif self._silent and self._looked - self._alone > PATIENCE_SECONDS:
             self._silent = False
             self._say(f"waiting: {self._why_none(len(every))}")
+
+    def _replace(self, there: int) -> None:
+        """Start others for those of ours that Dask does not restart, as it does not if they die
+        while they start."""
+        missing = (self._most or 1) - there
+        if missing <= 0:
+            self._complete = time.monotonic()
+        elif time.monotonic() - self._complete > PATIENCE_SECONDS:
+            cluster = self._client.cluster
+            cluster.scale(len(cluster.worker_spec) + missing)
+            self._complete = time.monotonic()
 
     def _why_none(self, others: int) -> str:
         if self._ours:
