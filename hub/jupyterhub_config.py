@@ -11,6 +11,7 @@
 #                       simple   FOR TRIALS ONLY: all are the user who started the hub, and can
 #                                read one another's files; the default when anybody else does
 #   HUB_MEMORY, HUB_CPUS  limits for each attendee (3G, 2); only systemd really enforces them
+#   HUB_PROCESSES       processes and threads of each attendee at most (1000); not with simple
 #   HUB_IDLE_SECONDS    a server that nobody has used for so long is stopped (3600)
 #   HUB_IP, HUB_PORT    where the hub listens (127.0.0.1, 8000); it also takes the next two ports
 #   HUB_TLS_CERT, HUB_TLS_KEY  files of a certificate: then the address is https
@@ -59,9 +60,11 @@ state = Path(setting("STATE", HUB / "state")).absolute()
 homes = state / "homes"
 course_python = Path(setting("COURSE_PYTHON", COURSE / ".venv" / "bin" / "python"))
 port = setting("PORT", "8000")
+processes = setting("PROCESSES", "1000")
 
-if not port.isdecimal():
-    stop(f"HUB_PORT must be a number, not {port}.")
+for name, value in (("PORT", port), ("PROCESSES", processes)):
+    if not value.isdecimal():
+        stop(f"HUB_{name} must be a number, not {value}.")
 port = int(port)
 if spawner not in ("systemd", "uid", "simple"):
     stop(f"HUB_SPAWNER must be systemd, uid or simple, not {spawner}.")
@@ -118,6 +121,8 @@ c.ConfigurableHTTPProxy.command = [str(proxy) if proxy.exists() else proxy.name]
 c.ConfigurableHTTPProxy.pid_file = str(private / "proxy.pid")
 c.JupyterHub.db_url = f"sqlite:///{private / 'jupyterhub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(private / "cookie_secret")
+# No other site can send a request with an attendee's cookies, except by a link that is followed.
+c.JupyterHub.tornado_settings = {"cookie_options": {"samesite": "Lax"}}
 
 # ------------------------------------------------------------------ who may log in
 
@@ -133,17 +138,15 @@ if trial_password:
     c.JupyterHub.authenticator_class = "shared-password"
     c.SharedPasswordAuthenticator.user_password = trial_password
 else:
-    import nativeauthenticator
+    import accounts
 
     # allow_all lets in whoever NativeAuthenticator lets in: accounts that an admin has accepted.
-    c.JupyterHub.authenticator_class = "native"
-    c.JupyterHub.template_paths = [str(Path(nativeauthenticator.__file__).parent / "templates")]
+    c.JupyterHub.authenticator_class = accounts.AccountsOfAClass
+    c.JupyterHub.template_paths = accounts.TEMPLATES
     c.Authenticator.admin_users = set(setting("ADMINS", "instructor").split(","))
     c.NativeAuthenticator.open_signup = False
     c.NativeAuthenticator.minimum_password_length = 8
     c.NativeAuthenticator.check_common_password = True
-    c.NativeAuthenticator.allowed_failed_logins = 5
-    c.NativeAuthenticator.seconds_before_next_try = 60
 
 # ------------------------------------------------------------------ an attendee's server
 
@@ -154,6 +157,7 @@ c.Spawner.args = [
     # A notebook that was left open; one that computes is not idle.
     f"--MappingKernelManager.cull_idle_timeout={setting('IDLE_SECONDS', '3600')}",
     "--MappingKernelManager.cull_connected=True",
+    "--ServerApp.tornado_settings={'xsrf_cookie_kwargs': {'samesite': 'Lax'}}",
 ]
 c.Spawner.notebook_dir = "~/course"
 c.Spawner.default_url = "/lab/tree/notebooks/01_setup.ipynb"
@@ -183,6 +187,7 @@ if spawner == "systemd":
     c.SystemdSpawner.isolate_devices = True
     c.SystemdSpawner.disable_user_sudo = True
     c.SystemdSpawner.default_shell = "/bin/bash"
+    c.SystemdSpawner.unit_extra_properties = {"TasksMax": processes}
 
     def make_account(spawner):
         """An account of the system for the attendee, with a home that nobody else may enter."""
@@ -206,6 +211,7 @@ else:
         from own_uid import OwnUidSpawner
 
         c.JupyterHub.spawner_class = OwnUidSpawner
+        c.OwnUidSpawner.processes = int(processes)
     else:
         c.JupyterHub.spawner_class = "simple"
 
@@ -216,7 +222,7 @@ c.JupyterHub.services = [
         "name": "idle-culler",
         "command": [
             sys.executable,
-            "-m",
+            str(HUB / "with_hub.py"),
             "jupyterhub_idle_culler",
             f"--timeout={setting('IDLE_SECONDS', '3600')}",
         ],

@@ -6,6 +6,7 @@ account has, and an attendee's id is that of the home folder, which nobody else 
 
 import os
 import pwd
+import resource
 from pathlib import Path
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
@@ -16,6 +17,7 @@ class OwnUidSpawner(SimpleLocalProcessSpawner):
     """As SimpleLocalProcessSpawner, which it extends, but attendees cannot reach one another."""
 
     first_uid = Int(20_000, help="Attendees get ids from this one on.").tag(config=True)
+    processes = Int(1000, help="Processes and threads of an attendee at most.").tag(config=True)
     uid = Int(help="The attendee's user id and group id.")
 
     @default("uid")
@@ -24,9 +26,11 @@ class OwnUidSpawner(SimpleLocalProcessSpawner):
 
     def make_preexec_fn(self, name):
         """What the child process does before it becomes the attendee's server."""
-        uid, home = self.uid, self.home_dir
+        uid, home, processes = self.uid, self.home_dir, self.processes
 
         def become_the_attendee():
+            # The system counts all that the user id has, whatever started it.
+            resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
             os.setgroups([])
             os.setgid(uid)
             os.setuid(uid)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from distributed import get_worker
 
+from workshop_utils.errors import WorkshopError
+
 LOG = "WORKSHOP_TEST_LOG"
 DIES_ONCE, RAISES, DIES = 3, 4, 5  # seeds
 
@@ -31,6 +33,33 @@ def deadly(values):
     if seed == DIES or (seed == DIES_ONCE and not before):
         os.kill(os.getpid(), signal.SIGKILL)
     return result
+
+
+def graded(values):
+    """The same, but seed 5 fails, 4 and 6 are good, and the later the larger."""
+    seed = values["SEED"]
+    if seed == 5:
+        raise WorkshopError("bad luck")
+    return well(values) | {"good": seed in (4, 6), "flash": 9000 + seed, "test_error": 1 / seed}
+
+
+def nothing(values):
+    """A run that takes no time and makes nothing."""
+    return {"test_error": 0.01, "flash": 9000, "files": {}}
+
+
+def grows(values):
+    """The same, in a worker that takes more and more memory."""
+    grown = getattr(get_worker(), "grown", 0) + (400 << 20)
+    get_worker().grown = grown
+    return nothing(values) | {"memory": grown, "worker": get_worker().address}
+
+
+def dies_among_others(values):
+    """The same, but one of many kills its worker, each time."""
+    if values["SEED"] == 200:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return nothing(values)
 
 
 def calls():

@@ -38,7 +38,9 @@ DRAWN = {
     "plot_history_pair": lambda: plots.plot_history_pair(HISTORY, "Both")[0],
     "plot_predictions": lambda: plots.plot_predictions(X, -X, {"Keras": X, "int8": X}, "Answers"),
     "plot_differences": lambda: plots.plot_differences(X, {"int8": X / 100}, "Differences"),
-    "plot_parts": lambda: plots.plot_parts(pd.DataFrame({"one": {"code": 5, "data": 7}}), "Bytes by part"),
+    "plot_parts": lambda: plots.plot_parts(
+        pd.DataFrame({"one": {"code": 5, "data": 7}}), "Bytes by part"
+    ),
     "picture": explore.picture,
     "plot_front": lambda: sweep_plots.plot_front(
         table(), report.configurations(table()), "instructions"

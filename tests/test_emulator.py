@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -148,6 +149,18 @@ PROGRAM(predicts) {
   Print("# end\n");
   STOP;
 }
+PROGRAM(predicts_and_prints) {
+  Register(0xE000ED88) = Register(0xE000ED88) | 0xF00000;
+  Enable();
+  Print("x,y,led\n");
+  float y;
+  for (int i = 0; i < 150; i += 7) {
+    engine::Predict((float)i, &y);
+    Print("0.000000,-0.250000,96\n");
+  }
+  Print("# end\n");
+  STOP;
+}
 PROGRAM(invokes) {
   Enable();
   int8_t codes[2];
@@ -240,6 +253,39 @@ def test_a_program_that_hangs_is_stopped_and_located(program, name):
 def test_a_program_that_takes_long_and_prints_meanwhile_does_not_hang(program):
     result = emulator.run(program("takes_long"), instruction_limit=16_000)
     assert len(result.inferences) == 40
+
+
+def test_a_long_run_says_how_long_it_takes_and_a_short_one_says_nothing(
+    program, capsys, monkeypatch
+):
+    image = program("takes_long")
+    emulator.run(image, count=False, inferences=40)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(emulator, "SILENT_SECONDS", 0)
+    emulator.run(image, count=False)
+    assert "Emulating: 40 inferences so far" in capsys.readouterr().err
+    emulator.run(image, count=False, inferences=40)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "Emulating: 1 inferences so far" and len(said) == 40
+    assert re.fullmatch(r"Emulating: 2 of 40 inferences, about \d+ s left", said[1]), said
+    assert said[-1].startswith("Emulating: 40 of 40 inferences, about 0 s")
+
+
+def test_it_says_less_and_less(program, capsys, monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr(emulator.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(emulator, "SILENT_SECONDS", 5)
+    emulator.run(program("takes_long"), count=False, inferences=40)
+    said = [line.split()[1] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["5", "10", "20", "40"]
+
+
+def test_counting_says_how_long_it_takes(program, capsys, monkeypatch):
+    monkeypatch.setattr(emulator, "SILENT_SECONDS", 0)
+    emulator.run(program("predicts_and_prints"))
+    said = capsys.readouterr().err
+    assert "Emulating: 22 inferences so far\n" in said
+    assert re.search(r"Counting instructions: 11 of 22 inferences, about \d+ s left\n", said)
 
 
 def test_a_program_that_never_stops_printing_hangs(program, monkeypatch):

@@ -6,6 +6,9 @@ the next tick is always due.
 """
 
 import re
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +18,7 @@ from workshop_utils.device import chips, console
 from workshop_utils.device.chips import Chip
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError, missing_package
+from workshop_utils.progress import Pace, time_left
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 INSTRUCTION_LIMIT = 200_000_000  # two cycles of the course's firmware take about 1,000,000
 CONSOLE_LIMIT = 1_000_000  # characters; the longest wave that can be asked for has 300,000
+SILENT_SECONDS = 10  # of computing; then it says how far it is, and again after twice the time
 
 _MEASURED_FUNCTIONS = ("6engine7Predict", "6engine6InvokeE")  # parts of mangled names
 _UNTOUCHED = b"\xa5"  # what RAM holds before the program writes to it
@@ -70,30 +75,34 @@ def run(
     instruction_limit: int = INSTRUCTION_LIMIT,
     count: bool = True,
     board: str = "emulator",
+    inferences: int | None = None,
 ) -> Result:
     """Run an image from reset until it prints '# end'. Returns a Result.
 
     elf: path. instruction_limit: a program that has executed that many, is not at its end, and
     prints nothing more in a quarter of that again, hangs. count: also count the instructions of
     each inference, in a second run that repeats the first one exactly and is slower, because every
-    jump is looked at. board: one of chips.CHIPS.
+    jump is looked at. board: one of chips.CHIPS. inferences: how many there will be, if that is
+    known; a run that takes long says on stderr how far it is, and how much longer it takes.
     Raises WorkshopError if the file is no image for this board; if the program faults, hangs or
     says that it stopped; and if Unicorn is not installed.
     """
     import numpy as np
 
     image = Elf(elf)
-    machine = _run_while_it_prints(image, board, instruction_limit)
+    progress = _Progress("Emulating", inferences)
+    machine = _run_while_it_prints(image, board, instruction_limit, progress)
     if not machine.finished:
         raise WorkshopError(
             f"The firmware hangs: after {instruction_limit:,} instructions it has not printed "
             f"{console.END!r} and is {machine.place()}{machine.lost_characters()}."
         )
     console.check_console(machine.console)
+    counting = _Progress("Counting instructions", progress.done)
     return Result(
         console=machine.console,
         led=np.array(machine.chip.led, dtype=np.uint8),
-        instructions=_count(image, chips.of(board)) if count else [],
+        instructions=_count(image, chips.of(board), counting) if count else [],
         stack_bytes=machine.stack_bytes(),
         matrix=_exposed(machine.chip),
     )
@@ -113,21 +122,53 @@ def _exposed(chip: Chip) -> "NDArray[np.float32]":
     return shares.astype(np.float32)
 
 
-def _run_while_it_prints(image: Elf, board: str, limit: int) -> "Machine":
+def _run_while_it_prints(
+    image: Elf, board: str, limit: int, progress: Callable[[str], None]
+) -> "Machine":
     """The machine after a run from reset, long enough for a large model and many inferences.
 
     Unicorn does not say how many instructions ago a character was printed. So a program that is not
-    at its end is run again, a quarter longer: if it has printed more by then, it was only slow, and
-    gets ten times the limit.
+    at its end goes on for a quarter of the limit: if it has printed more by then, it was only slow,
+    and goes on for another limit, and so on.
     """
-    before: int | None = None
-    while True:
-        machine = Machine(image, chips.of(board))
-        machine.run(limit)
+    machine = Machine(image, chips.of(board), progress)
+    machine.run(limit)
+    printed, more = -1, limit // 4
+    while not machine.finished and printed < len(machine.chip.printed) <= CONSOLE_LIMIT:
         printed = len(machine.chip.printed)
-        if machine.finished or printed == before or printed > CONSOLE_LIMIT:
-            return machine
-        limit, before = (limit * 5 // 4, printed) if before is None else (limit * 8, None)
+        machine.go_on(more)
+        more = limit
+    return machine
+
+
+class _Progress:
+    """Counts inferences, and says on stderr how far a long run is: seldom; of a short one never.
+
+    total: how many there will be; None if only the header of the table may tell. The time is this
+    process's own, so that what is said does not depend on who else uses the machine.
+    """
+
+    def __init__(self, what: str, total: int | None) -> None:
+        self.what, self.total, self.done = what, total, 0
+        self._pace = Pace(0)
+        self._began, self._wait = time.process_time(), SILENT_SECONDS
+
+    def __call__(self, line: str) -> None:
+        """The program has printed this line."""
+        if console.HEADER.fullmatch(line.rstrip()):
+            self.total = self.total or console.answers(line)
+            self._pace = Pace(self.total or 0)
+        if line[:1] not in console.ROWS_BEGIN:
+            return
+        self.done += 1
+        left = self._pace.mark(self.done)
+        if time.process_time() - self._began < self._wait:
+            return
+        self._wait *= 2
+        far = f"{self.done:,} inferences so far"
+        if self.total and left is not None:
+            far = f"{self.done:,} of {self.total:,} inferences, about {time_left(left)}"
+        print(f"{self.what}: {far}", file=sys.stderr, flush=True)
 
 
 # ---- The board
@@ -136,13 +177,16 @@ def _run_while_it_prints(image: Elf, board: str, limit: int) -> "Machine":
 class Machine:
     """A core with the memory and the registers of a chip, as they are after reset."""
 
-    def __init__(self, image: Elf, chip: Chip | None = None) -> None:
-        """chip: None takes the emulated board's. Raises WorkshopError if the image does not fit it.
+    def __init__(
+        self, image: Elf, chip: Chip | None = None, heard: Callable[[str], None] | None = None
+    ) -> None:
+        """chip: None takes the emulated board's. heard: is called with each line that it prints.
 
+        Raises WorkshopError if the image does not fit the chip.
         core: Unicorn's, for hooks; unicorn and arm: its modules with the constants for them.
         """
         chip = chip or chips.of("emulator")
-        self.image, self.chip, self.finished = image, chip, False
+        self.image, self.chip, self.finished, self._heard = image, chip, False, heard
         self._refused: str | None = None
         self._seen, self._has_flash = 0, False
         self.unicorn, self.arm = _import_unicorn()
@@ -202,9 +246,14 @@ class Machine:
         printed = self.chip.printed
         if len(printed) > self._seen:
             self._seen = len(printed)
-            if printed.endswith(b"\n") and self._last_line().startswith(console.LAST_LINES):
+            if not printed.endswith(b"\n"):
+                return
+            line = self._last_line()
+            if line.startswith(console.LAST_LINES):
                 self.finished = True
                 core.emu_stop()
+            elif self._heard:
+                self._heard(line)
 
     def _refuse(
         self, core: Any, access: int, address: int, size: int, value: int, data: Any
@@ -239,11 +288,18 @@ class Machine:
 
     def run(self, instruction_limit: int = 0) -> None:
         """From reset until '# end' or until the limit; 0: no limit. WorkshopError for a fault."""
-        unicorn = self.unicorn
         stack, entry, _ = self._first
         self.core.reg_write(self.arm.UC_ARM_REG_SP, stack)
+        self._start(entry, instruction_limit)
+
+    def go_on(self, instruction_limit: int) -> None:
+        """From where the limit has stopped it, as `run`."""
+        self._start(self.core.reg_read(self.arm.UC_ARM_REG_PC) | 1, instruction_limit)
+
+    def _start(self, address: int, instruction_limit: int) -> None:
+        unicorn = self.unicorn
         try:
-            self.core.emu_start(entry, 0xFFFFFFFE, count=instruction_limit)
+            self.core.emu_start(address, 0xFFFFFFFE, count=instruction_limit)
         except unicorn.UcError as error:
             reasons = {
                 unicorn.UC_ERR_INSN_INVALID: "it came to a trap or an undefined instruction",
@@ -290,7 +346,7 @@ def _import_unicorn() -> tuple[Any, Any]:
 # ---- Counting
 
 
-def _count(image: Elf, chip: Chip) -> list[int]:
+def _count(image: Elf, chip: Chip, progress: Callable[[str], None] | None = None) -> list[int]:
     """Instructions executed in each call of a measured function; runs the image once more.
 
     Counting begins where such a function is entered and ends where it returns to, so what it
@@ -299,7 +355,7 @@ def _count(image: Elf, chip: Chip) -> list[int]:
     entries = image.functions(*_MEASURED_FUNCTIONS)
     if not entries:
         return []
-    machine = Machine(image, chip)
+    machine = Machine(image, chip, progress)
     known: dict[tuple[int, int], int] = {}
     counts: list[int] = []
     running, back = 0, None

@@ -50,8 +50,9 @@ class Pace:
         The time before the first mark does not count.
         """
         now = time.monotonic()
-        self._marks.append((now, done))
-        began, before = self._marks[min(self._warm_up, (len(self._marks) - 1) // 2)]
+        if len(self._marks) <= 2 * self._warm_up:  # later ones are not asked for
+            self._marks.append((now, done))
+        began, before = self._marks[(len(self._marks) - 1) // 2]
         if done == before:
             return None
         return (now - began) / (done - before) * (self.total - done)

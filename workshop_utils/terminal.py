@@ -11,6 +11,8 @@ def printable(value: Any, keep: str = "") -> Any:
     line breaks.
     """
     if isinstance(value, str):
+        if value.isprintable():
+            return value
         return "".join(
             character if character.isprintable() or character in keep else " "
             for character in value

@@ -120,3 +120,10 @@ def test_draw_puts_each_value_where_it_belongs():
     assert console.draw([2, 2, 0, 0, -2, -2], width=6, height=5) == (
         "   2.0 |**\n       |\n   0.0 |--**--\n       |\n  -2.0 |    **"
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "count"), [("q_in,q_out", 256), ("q_in0,q_in1,q_out", 512), ("x,y,led", None)]
+)
+def test_how_many_lines_follow_a_header(header, count):
+    assert console.answers(header) == count

@@ -6,6 +6,7 @@ is that what one attendee's kernel can reach is not another's.
 """
 
 import asyncio
+import errno
 import json
 import os
 import re
@@ -385,6 +386,7 @@ def refusal(course, state, **settings):
         ({"HUB_SPAWNER": "docker"}, "must be systemd, uid or simple"),
         ({"HUB_COURSE_PYTHON": "/nowhere/python"}, "/nowhere/python is missing"),
         ({"HUB_PORT": "http"}, "HUB_PORT must be a number"),
+        ({"HUB_PROCESSES": "few"}, "HUB_PROCESSES must be a number"),
     ],
 )
 def test_what_cannot_work_is_refused_with_one_sentence(course, tmp_path, settings, words):
@@ -401,20 +403,41 @@ def test_a_folder_that_attendees_cannot_reach_is_named(course, tmp_path):
     assert f"only its owner may enter {closed}:" in line
 
 
+PASSWORD = "a long enough password"
+
+
+async def sign_up(url, name, password):
+    async with httpx.AsyncClient(follow_redirects=True) as browser:
+        await browser.get(f"{url}/hub/signup")
+        xsrf = next(cookie.value for cookie in browser.cookies.jar if cookie.name == "_xsrf")
+        form = {"username": name, "signup_password": password,
+                "signup_password_confirmation": password, "_xsrf": xsrf}  # fmt: skip
+        return await browser.post(f"{url}/hub/signup", data=form)
+
+
+async def authorize(instructor, name, **form):
+    """What the button on the page for admins sends."""
+    form = form or {"_xsrf": instructor.xsrf("/hub/")}
+    answer = await instructor.browser.post(f"{instructor.url}/hub/authorize/{name}", data=form)
+    assert answer.status_code == 200
+    return answer
+
+
+async def may_log_in(url, name, password=PASSWORD):
+    try:
+        async with simulated.Attendee(url, name, password):
+            return True
+    except RuntimeError as refused:
+        assert str(refused) == f"{name} could not log in: 200", "It says so, and does not break."
+        return False
+
+
 @needs_hub
 def test_accounts_of_their_own_are_the_default(course, open_folder, kernel_python):
     """Who signs up waits for an admin; the admin's name is taken by who signs up with it first."""
     state = open_folder / "accounts"
     state.mkdir()
     settings = {"HUB_COURSE_PYTHON": kernel_python, "HUB_TRIAL_PASSWORD": ""}
-
-    async def sign_up(url, name, password):
-        async with httpx.AsyncClient(follow_redirects=True) as browser:
-            await browser.get(f"{url}/hub/signup")
-            xsrf = next(cookie.value for cookie in browser.cookies.jar if cookie.name == "_xsrf")
-            form = {"username": name, "signup_password": password,
-                    "signup_password_confirmation": password, "_xsrf": xsrf}  # fmt: skip
-            return await browser.post(f"{url}/hub/signup", data=form)
 
     async def check(url):
         password = "a long enough password"
@@ -424,8 +447,7 @@ def test_accounts_of_their_own_are_the_default(course, open_folder, kernel_pytho
                 pass
         await sign_up(url, "instructor", password)
         async with simulated.Attendee(url, "instructor", password) as instructor:
-            answer = await instructor.browser.get(f"{url}/hub/authorize/anna")
-            assert answer.status_code == 200
+            await authorize(instructor, "anna")
         async with simulated.Attendee(url, "anna", password):
             pass
         with pytest.raises(RuntimeError, match="could not log in"):
@@ -436,7 +458,183 @@ def test_accounts_of_their_own_are_the_default(course, open_folder, kernel_pytho
         asyncio.run(check(url))
 
 
+@pytest.fixture(scope="module")
+def accounts(course, open_folder, kernel_python):
+    """A hub with accounts, of which `instructor` is the admin's and `anna` waits for him."""
+    state = open_folder / "own"
+    state.mkdir()
+    settings = {"HUB_COURSE_PYTHON": kernel_python, "HUB_TRIAL_PASSWORD": ""}
+    with simulated.running_hub(course, state, **settings) as url:
+        for name in ("instructor", "anna"):
+            assert asyncio.run(sign_up(url, name, PASSWORD)).status_code == 200
+        yield url
+
+
+@needs_hub
+def test_what_an_admin_does_takes_a_form_with_a_token(accounts):
+    url = accounts
+
+    async def check():
+        async with simulated.Attendee(url, "instructor", PASSWORD) as instructor:
+            page = (await instructor.browser.get(f"{url}/hub/authorize")).text
+            assert 'method="post"' in page and "/hub/discard/anna" in page
+            for action in ("authorize", "discard"):
+                address = f"{url}/hub/{action}/anna"
+                # As a link or a picture on somebody's page would have the admin's browser do it.
+                assert (await instructor.browser.get(address)).status_code == 405
+                assert (await instructor.browser.post(address)).status_code == 403
+                wrong = {"_xsrf": "made up"}
+                assert (await instructor.browser.post(address, data=wrong)).status_code == 403
+            password = {"new_password": "another password", **dict.fromkeys(
+                ["new_password_confirmation"], "another password")}  # fmt: skip
+            address = f"{url}/hub/change-password/anna"
+            assert (await instructor.browser.post(address, data=password)).status_code == 403
+            assert (await instructor.browser.get(address, params=password)).status_code == 200
+            assert not await may_log_in(url, "anna")
+            await authorize(instructor, "anna")
+            assert await may_log_in(url, "anna")
+            assert not await may_log_in(url, "anna", "another password")
+            password["_xsrf"] = instructor.xsrf("/hub/")
+            assert (await instructor.browser.post(address, data=password)).status_code == 200
+            assert await may_log_in(url, "anna", "another password")
+        async with simulated.Attendee(url, "anna", "another password") as anna:
+            form = {"_xsrf": anna.xsrf("/hub/")}
+            for action in ("authorize", "discard"):
+                answer = await anna.browser.post(f"{url}/hub/{action}/instructor", data=form)
+                assert answer.status_code in (403, 404), "She is no admin."
+
+    asyncio.run(check())
+
+
+@needs_hub
+@pytest.mark.parametrize(
+    ("name", "password"), [("carla", "ä" * 37), ("dora", "x" * 1000), ("emma", "y" * 72)]
+)
+def test_passwords_may_be_longer_than_bcrypt_reads(accounts, name, password):
+    url = accounts
+
+    async def check():
+        assert (await sign_up(url, name, password)).status_code == 200
+        async with simulated.Attendee(url, "instructor", PASSWORD) as instructor:
+            await authorize(instructor, name)
+        assert await may_log_in(url, name, password)
+        for wrong in (password[:-1] + "z", password + "z", "z" * 100):
+            assert not await may_log_in(url, name, wrong), "What comes after 72 bytes counts."
+        async with simulated.Attendee(url, name, password) as attendee:
+            new = "new " * 30
+            form = {"old_password": password, "new_password": new,
+                    "new_password_confirmation": new, "_xsrf": attendee.xsrf("/hub/")}  # fmt: skip
+            page = await attendee.browser.post(f"{url}/hub/change-password", data=form)
+            assert "changed successfully" in page.text
+        assert await may_log_in(url, name, new) and not await may_log_in(url, name, password)
+
+    asyncio.run(check())
+
+
+@needs_hub
+def test_a_password_that_is_too_short_is_refused_with_the_length_that_is_needed(accounts):
+    page = asyncio.run(sign_up(accounts, "frida", "2short!"))
+    assert "at least 8 characters" in page.text
+    assert "8 characters" in read("hub/README.md")
+
+
+@needs_hub
+def test_wrong_passwords_lock_nobody_out(accounts):
+    """Somebody tries an account's passwords; its owner, from the same address, still gets in."""
+    url = accounts
+
+    async def check():
+        assert (await sign_up(url, "gina", PASSWORD)).status_code == 200
+        async with simulated.Attendee(url, "instructor", PASSWORD) as instructor:
+            await authorize(instructor, "gina")
+        for number in range(6):
+            assert not await may_log_in(url, "gina", f"wrong password {number}")
+        began = time.monotonic()
+        tries = [may_log_in(url, "gina", f"wrong password {number}") for number in range(3)]
+        *wrong, right = await asyncio.gather(*tries, may_log_in(url, "gina"))
+        assert right and not any(wrong)
+        assert time.monotonic() - began > 4 * 2, "One after the other, each with a pause."
+        # Others have not waited, nor does the owner any more.
+        began = time.monotonic()
+        assert await may_log_in(url, "instructor")
+
+    asyncio.run(check())
+
+
+@needs_hub
+def test_no_cookie_goes_along_with_other_sites_requests(url):
+    async def check():
+        seen = {}
+
+        async def note(answer):
+            for cookie in answer.headers.get_list("set-cookie"):
+                name, _, value = cookie.partition("=")
+                if not value.startswith('""'):  # then it is taken away
+                    seen[name, value.partition("ath=")[2]] = cookie.lower()
+
+        anna = simulated.Attendee(url, "anna")
+        anna.browser.event_hooks["response"] = [note]
+        async with anna:
+            await anna.start()
+            assert (await anna.browser.get(f"{anna.home}/lab")).status_code == 200
+        assert {"jupyterhub-hub-login", "jupyterhub-user-anna", "_xsrf"} <= {n for n, _ in seen}
+        assert not [name for name, cookie in seen.items() if "samesite=lax" not in cookie]
+
+    asyncio.run(check())
+
+
+FORK = """
+import subprocess
+children = []
+try:
+    for _ in range(400):
+        children.append(subprocess.Popen(["sleep", "60"]))
+except OSError as error:
+    print("refused", len(children), error.errno)
+for child in children:
+    child.kill()
+    child.wait()
+"""
+
+
+@needs_hub
+@as_root
+def test_an_attendee_has_so_many_processes_and_no_more(course, open_folder, kernel_python):
+    state = open_folder / "few"
+    state.mkdir()
+    settings = {"HUB_COURSE_PYTHON": kernel_python, "HUB_PROCESSES": "150"}
+
+    @together
+    async def check(anna, ben):
+        word, count, number = (await run(anna, FORK)).split()
+        assert word == "refused" and int(count) < 150 and int(number) == errno.EAGAIN
+        assert await run(ben, "import subprocess; print(subprocess.call(['true']))") == "0"
+
+    with simulated.running_hub(course, state, **settings) as url:
+        asyncio.run(check(url))
+
+
 # ---------------------------------------------------------------------- without a hub
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the hub runs on Linux and macOS")
+def test_a_service_ends_with_the_hub_even_if_that_is_killed(tmp_path):
+    (tmp_path / "service.py").write_text(
+        "import os, sys, time; print(os.getpid(), sys.argv[1:], flush=True); time.sleep(600)"
+    )
+    hub = (
+        "import subprocess, sys, time; "
+        f"subprocess.Popen([sys.executable, {str(HUB / 'with_hub.py')!r}, 'service', '--x']); "
+        "time.sleep(600)"
+    )
+    command = [sys.executable, "-c", hub]
+    with subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        said = process.stdout.readline()
+        process.kill()
+        # The pipe has its end when the service, which holds the other one, has ended.
+        assert said.endswith("['--x']\n") and process.stdout.read() == ""
 
 
 @pytest.fixture
@@ -544,6 +742,15 @@ def test_the_kubernetes_values_fit_the_image_and_the_single_machine():
     for name, value in config["NativeAuthenticator"].items():
         assert f"c.NativeAuthenticator.{name} = {value}" in single
     assert config["Authenticator"]["username_pattern"] in single
+    for name, file in values["hub"]["extraFiles"].items():
+        given = f"--set-file hub.extraFiles.{name}.stringData="
+        source = read("hub/README.md").partition(given)[2].split()[0]
+        assert file["mountPath"].endswith(source.removeprefix("hub/"))
+        assert (paths.PROJECT / source).is_file()
+    for line in values["hub"]["extraConfig"]["accounts"].splitlines():
+        assert line.startswith(("import sys", "sys.path")) or line in single
+    cookies = config["JupyterHub"]["tornado_settings"]
+    assert f"tornado_settings = {cookies}".replace("'", '"') in single
     assert config["KubeSpawner"]["notebook_dir"] in single
     # repo2docker installs the course itself, too.
     assert "- -e ." in read("environment.yml")

@@ -1,10 +1,10 @@
 """Sweeps: what is left when workers die, and what the table says."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -57,47 +57,6 @@ def test_workers_die_and_nothing_is_lost_or_doubled(tmp_path, monkeypatch):
         execute.execute(grid(SEED=[1, 2]), folder, resume=True)
 
 
-@pytest.mark.parametrize("error", [WorkshopError("no " * 100_000), ValueError("no " * 100_000)])
-def test_a_long_error_leaves_the_table_readable(tmp_path, error):
-    failed = SimpleNamespace(status="error", exception=lambda: error)
-    _, said, _ = execute._outcome(failed)
-    assert len(said) == execute.LONGEST_ERROR and said.endswith("…") and "no no" in said
-    plan = grid(SEED=[1, 2])
-    row = {"run": 1, "status": "failed", **plan.runs[0], "error": said}
-    execute._write_table(tmp_path, plan, {1: row})
-    assert execute.read_table(tmp_path / execute.TABLE)[0]["error"] == said
-
-
-def test_somebodys_table_is_not_replaced(tmp_path):
-    """One without rows, which a sweep leaves that is killed at its very start, is its own."""
-    plan, table = grid(SEED=[1, 2]), tmp_path / execute.TABLE
-    table.write_text("mine\n1\n")
-    with pytest.raises(WorkshopError, match=r"results\.csv is there, but no sweep's plan"):
-        execute.execute(plan, tmp_path)
-    assert table.read_text() == "mine\n1\n" and not (tmp_path / execute.PLAN).exists()
-    execute._write_table(tmp_path, plan, {})
-    assert execute._start(plan, tmp_path, resume=False) == {}
-
-
-def test_a_scheduler_by_address(tmp_path, monkeypatch):
-    from distributed import LocalCluster
-
-    monkeypatch.setenv(sweep_tasks.LOG, str(tmp_path / "log"))
-    with LocalCluster(n_workers=2, processes=False, dashboard_address=None) as cluster:
-        address = cluster.scheduler_address
-        execute.execute(
-            grid(SEED=[1, 2, 3]), tmp_path / "sweep", scheduler=address, task=sweep_tasks.well
-        )
-    assert set(rows_by_seed(tmp_path / "sweep")) == {1, 2, 3}
-
-
-def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(execute, "WAIT_SECONDS", 1)
-    for address in ("tcp://127.0.0.1:9", "nonsense://"):
-        with pytest.raises(WorkshopError, match=f"no Dask scheduler at {address}"):
-            execute.execute(grid(SEED=[1, 2]), tmp_path / "sweep", scheduler=address, resume=True)
-
-
 def workshop(*arguments, quick=False, **options):
     """Start `workshop sweep`; quick: with a run that only sleeps a little."""
     quickly = (
@@ -113,6 +72,77 @@ def workshop(*arguments, quick=False, **options):
         text=True,
         **options,
     )
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"), [("all", {1, 2, 3, 4, 6}), ("best", {4}), ("none", set())]
+)
+def test_whose_artifacts_are_kept(tmp_path, monkeypatch, keep, kept):
+    """Run 5 fails; 4 and 6 are good, and 4 is the smaller one."""
+    monkeypatch.setenv(sweep_tasks.LOG, str(tmp_path / "log"))
+    plan, folder = grid(SEED={"min": 1, "max": 6}), tmp_path / "sweep"
+    done = execute.execute(
+        plan, folder, 2, say=lambda line: None, task=sweep_tasks.graded, keep=keep
+    )
+    assert done == (5, 1, "bad luck")
+    assert {int(row["run"]) for row in execute.read(folder)[1]} == set(range(1, 7))
+    found = {number for number in range(1, 7) if execute.home_of(folder, number).path.exists()}
+    assert found == kept
+    if keep == "best":
+        # A resumed sweep knows the best one so far, and nothing worse takes its place.
+        execute.execute(plan, folder, 1, resume=True, task=sweep_tasks.well, keep=keep)
+        assert [path.name for path in (folder / "runs").iterdir()] == ["0004"]
+
+
+def test_a_folder_that_is_deleted_is_not_blamed_on_the_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv(sweep_tasks.LOG, str(tmp_path / "log"))
+    folder, lines = tmp_path / "sweep", []
+
+    def say(line):
+        lines.append(line)
+        if len(lines) == 2:
+            shutil.rmtree(folder)
+
+    with pytest.raises(WorkshopError, match=r"results\.csv was deleted"):
+        execute.execute(grid(SEED={"min": 1, "max": 40}), folder, 2, say=say, task=sweep_tasks.well)
+    assert not any("tried again" in line or "failed" in line for line in lines)
+    assert len(lines) < 10 and not (folder / execute.TABLE).exists()
+
+
+def test_somebody_elses_results_are_not_replaced(tmp_path):
+    (tmp_path / execute.TABLE).write_text("mine")
+    with pytest.raises(WorkshopError, match="was not made by a sweep"):
+        execute.execute(grid(SEED=[1, 2]), tmp_path)
+    assert (tmp_path / execute.TABLE).read_text() == "mine"
+    assert not (tmp_path / execute.PLAN).exists()
+
+
+def test_killed_at_any_moment_and_resumed(tmp_path, monkeypatch):
+    """A row that is there stays, whatever the moment, and at the end each run is there once."""
+    monkeypatch.setenv(sweep_tasks.LOG, str(tmp_path / "log"))
+    spec, folder = tmp_path / "spec.yml", tmp_path / "sweep"
+    spec.write_text("mode: grid\nparameters: {SEED: {min: 1, max: 40}}")
+    seen = set()
+    for count in (1, 7):
+        started = workshop(spec, "--output", folder, "--resume", quick=True, start_new_session=True)
+        ends = (line for line in started.stdout if line.startswith("["))
+        for _ in range(count):
+            next(ends)
+        os.killpg(started.pid, signal.SIGKILL)
+        started.communicate()
+        rows = {row["run"]: row["status"] for row in execute.read_table(folder / execute.TABLE)}
+        assert set(rows) >= seen and len(rows) >= len(seen) + count
+        seen = set(rows)
+    # As a full disk leaves it: a line that breaks off, which cannot be told from no line.
+    with (folder / execute.TABLE).open("a") as table:
+        table.write("39,ok,39,10")
+    assert {row["run"] for row in execute.read_table(folder / execute.TABLE)} == seen
+    resumed = workshop(spec, "--output", folder, "--resume", quick=True)
+    printed, said = resumed.communicate()
+    assert (resumed.returncode, said) == (0, "")
+    assert f"{len(seen)} of 40 runs are done already" in printed
+    _, rows = execute.read(folder)
+    assert [int(row["run"]) for row in rows] == list(range(1, 41))
 
 
 def test_ctrl_c_and_resume(tmp_path, monkeypatch):
@@ -140,7 +170,7 @@ def test_ctrl_c_and_resume(tmp_path, monkeypatch):
     assert set(rows) == set(range(1, 101))
     assert all(rows[seed] == row for seed, row in done.items())
     again = sweep_tasks.calls()[len(before) :]
-    # As a set: a run may be begun twice when its worker is restarted after fifty runs.
+    # As a set: a run that was begun when its worker was ended is begun again.
     assert set(again) == set(rows) - set(done), "What was done is not done again."
 
 

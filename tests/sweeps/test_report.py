@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import nbformat
 import pytest
@@ -201,6 +202,13 @@ def test_a_table_that_is_older_than_a_parameter_and_a_metric(tmp_path):
     table = report.table(write_sweep(tmp_path, rows))
     assert set(table["REPRESENTATIVE"]) == {spec.defaults()["REPRESENTATIVE"]}
     assert table["weights"].isna().all()
+
+
+def test_without_the_models_of_a_sweep_its_report_has_no_wave(tmp_path):
+    folder = write_sweep(tmp_path, read_rows())
+    assert "smallest" in report._topics(folder)
+    shutil.rmtree(folder / "runs")
+    assert "smallest" not in report._topics(folder)
 
 
 @pytest.mark.parametrize(

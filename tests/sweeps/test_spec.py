@@ -1,6 +1,7 @@
 """What a sweep may be asked for, and which runs come of it."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -119,6 +120,75 @@ def test_a_spec_that_cannot_work_is_one_sentence(tmp_path, text, words):
     with pytest.raises(WorkshopError, match=words) as refused:
         spec.read(path)
     assert "spec.yml" in str(refused.value) and "\n" not in str(refused.value)
+
+
+GRID = "mode: grid\nparameters: "
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (GRID + "{SEED: 2001-13-45}", "a value cannot be used: month must be in 1..12"),
+        ("mode: random\nruns: 3\nseed: 2001-11-03\nparameters: {NOISE: 0.1}", "seed|SEED"),
+        (GRID + "{SEED: 2001-11-03 99:99:99}", "a value cannot be used"),
+        (GRID + "{SEED: !!python/object/apply:os.getcwd []}", "not YAML in line 2: could not det"),
+        (GRID + "{SEED: !wrong 1}", "not YAML in line 2"),
+        (GRID + "{? [SEED] : 1}", "not YAML in line 2"),
+        (GRID + f"{{SEED: {'9' * 5000}}}", "a value cannot be used|must be from"),
+        (GRID + f"{{SEED: 0x{'f' * 5000}}}", "a value cannot be used|must be from"),
+        (GRID + f"{{NOISE: 0x{'f' * 5000}}}", "a value cannot be used"),
+        (GRID + f"{{NOISE: {'9' * 5000}}}", "a value cannot be used|NOISE"),
+        (GRID + f"{{SEED: '{'9' * 5000}'}}", "SEED must be a whole number"),
+        (GRID + f"{{SEED: '{'-' * 200_000}1'}}", "SEED must be a whole number"),
+        (f"mode: random\nruns: 0x{'f' * 5000}\nparameters: {{SEED: 1}}", "value cannot|runs is"),
+        (GRID + "{NOISE: {min: 0, max: 0.3, step: 1.0e-320}}", "endlessly many values"),
+        (GRID + "{NOISE: {min: 0, max: 0.3, step: 1.0e-9}}", "300,000,001 values"),
+        (GRID + "{NOISE: .inf}", "NOISE is inf"),
+        (GRID + "[" * 5000 + "]" * 5000, "more than 20 deep in line 2"),
+        (GRID + "[" * 1_000_000, "more than 20 deep in line 2"),
+        (GRID + "{a: " * 200_000, "more than 20 deep in line 2"),
+        ("- " * 500_000, "more than 20 deep in line 1"),
+        (
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(
+                f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+                for before, name in zip("abcdefghij", "bcdefghijk", strict=True)
+            ),
+            "an alias such as .a has no place",
+        ),
+        (GRID + "{SEED: [" + ", ".join(map(str, range(60_000))) + "]}", "60,000 runs.*--yes"),
+        (GRID + "{NEURONS: [" + ", ".join(map(str, range(1, 60_000))) + "]}", "--yes|NEURONS"),
+        (GRID + "{SEED: [" + "x, " * 60_000 + "]}", "SEED must be a whole number, not 'x'"),
+        (GRID + "\n  ? " + "X" * 300_000 + "\n  : 1", "there is no parameter XXX"),
+        (f"mode: {'x' * 300_000}\nparameters: {{SEED: 1}}", "mode must be grid or random"),
+        (GRID + '{SEED: "\\e[2J"}', "SEED must be a whole number"),
+        ("\0" * 1000, "not YAML"),
+        (" " * (spec.MOST_BYTES + 1), "too large"),
+    ],
+    ids=lambda value: value[:50].replace("\0", "0"),
+)
+def test_a_hostile_spec_is_one_short_sentence(tmp_path, text, words):
+    path = tmp_path / "spec.yml"
+    path.write_text(text)
+    with pytest.raises(WorkshopError, match=words) as refused:
+        spec.read(path)
+    said = str(refused.value)
+    assert "spec.yml" in said and said.isprintable() and len(said) < 400 + len(str(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="only Unix has pipes with names")
+def test_a_spec_that_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "spec.yml")
+    for path in (tmp_path / "spec.yml", tmp_path):
+        with pytest.raises(WorkshopError, match="it is not a file"):
+            spec.read(path)
+
+
+def test_sixty_thousand_values_are_read(tmp_path):
+    path = tmp_path / "spec.yml"
+    path.write_text(GRID + "{SEED: [" + ", ".join(map(str, range(60_000))) + "]}")
+    runs = spec.read(path, confirmed=True).runs
+    assert [run["SEED"] for run in runs] == list(range(60_000))
 
 
 def test_a_large_grid_can_be_confirmed(tmp_path):

@@ -145,7 +145,8 @@ def run_firmware(**choices: Any) -> None:
         result, text = None, firmware.run_program(image.wave)
         console.check_console(text)
     else:
-        result = emulator.run(image.wave, board=image.board)
+        inferences = choices["cycles"] * choices["inferences_per_cycle"]
+        result = emulator.run(image.wave, board=image.board, inferences=inferences)
         text = result.console
     columns, rows = console.table(text)
     x, y = ([row[columns.index(name)] for row in rows] for name in ("x", "y"))

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from workshop_utils import files
 from workshop_utils.cli.base import Group, echo
 from workshop_utils.errors import WorkshopError
 from workshop_utils.sweeps import limits
+
+if TYPE_CHECKING:
+    from workshop_utils.sweeps.execute import Keep
 
 
 class _Default(Group):
@@ -40,12 +44,23 @@ def sweep_of_runs() -> None:
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, limits.MAX_WORKERS),
-    help="Processes (default: one per core).",
+    type=click.IntRange(1),
+    help=f"Processes, {limits.MAX_WORKERS} at most (default: one per core).",
 )
-@click.option("--scheduler", metavar="ADDRESS", help="Use the Dask scheduler at this address.")
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Use the workers of the Dask scheduler at this address; --workers: so many at most.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a sweep that was interrupted.")
-@click.option("--yes", is_flag=True, help=f"Do more than {limits.CONFIRM} runs.")
+@click.option("--yes", is_flag=True, help=f"Do more than {limits.CONFIRM} runs on this machine.")
+@click.option(
+    "--keep",
+    type=click.Choice(["none", "best", "all"]),
+    default="all",
+    show_default=True,
+    help="Whose dataset, models and source to keep.",
+)
 def run_sweep(
     spec: Path,
     output: Path,
@@ -53,6 +68,7 @@ def run_sweep(
     scheduler: str | None,
     resume: bool,
     yes: bool,
+    keep: "Keep",
 ) -> None:
     """Train, convert, build and emulate a model per run of SPEC.yml.
 
@@ -69,18 +85,22 @@ def run_sweep(
     from workshop_utils.sweeps import execute
     from workshop_utils.sweeps import spec as specs
 
-    plan = specs.read(spec, confirmed=yes)
+    if not scheduler and workers and workers > limits.MAX_WORKERS:
+        raise click.BadParameter(
+            f"{workers} is more than the {limits.MAX_WORKERS} that one machine can have.",
+            param_hint="--workers",
+        )
+    plan = specs.read(spec, confirmed=yes or bool(scheduler))
     echo(f"{len(plan.runs)} runs")
     try:
         with files.artifacts_locked():
-            rows = execute.execute(plan, output, workers, scheduler, resume, echo)
+            done = execute.execute(plan, output, workers, scheduler, resume, echo, keep=keep)
     except KeyboardInterrupt:
         echo("Stopped. What has ended is in the table; --resume goes on.", err=True)
         sys.exit(130)
-    failed = sum(row["status"] != "ok" for row in rows)
-    echo(f"{len(rows) - failed} runs ended well, {failed} failed: {output / execute.TABLE}")
-    if failed == len(rows):
-        raise WorkshopError(f"No run succeeded; the last one said: {rows[-1]['error']}")
+    echo(f"{done.ok} runs ended well, {done.failed} failed: {output / execute.TABLE}")
+    if not done.ok:
+        raise WorkshopError(f"No run succeeded; the last one said: {done.last_error}")
 
 
 @sweep_of_runs.command("report")

@@ -14,6 +14,8 @@ END = "# end"
 _STOPPED, _FAULTED = "# stopped: ", "# fault: "
 LAST_LINES = (END, _STOPPED, _FAULTED)  # how the last line of a program begins
 
+ROWS_BEGIN = tuple("-0123456789")  # what a line of the table begins with
+
 HEADER = re.compile(r"x,y,led|q_in\d*(,q_in\d+)*,q_out\d*(,q_out\d+)*")
 
 
@@ -70,6 +72,13 @@ def numbers(columns: Sequence[str], line: str) -> tuple[float, ...] | None:
                 return None
             row.append(int(cell))
     return tuple(row)
+
+
+def answers(header: str) -> int | None:
+    """How many lines follow a header of app/sweep.cc; None for one of app/wave.cc."""
+    if not header.startswith("q_in"):
+        return None
+    return 256 if header.startswith("q_in,") else 512
 
 
 def check_console(text: str) -> None:

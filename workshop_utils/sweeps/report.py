@@ -169,13 +169,16 @@ def make(folder: Path | str) -> tuple[Path, Path]:
 
 
 def _topics(folder: Path) -> set[str]:
-    """What there is to say of a sweep: its varied parameters, 'failed' runs, a 'smallest' model."""
+    """What there is to say of a sweep: its varied parameters, 'failed' runs, the 'smallest' good
+    model if it was kept."""
     _, every = execute.read(folder)
     rows = table(folder)
     topics = set(varied(rows))
     if any(row["status"] != "ok" for row in every):
         topics.add("failed")
-    if smallest(rows) is not None:
+    best = smallest(rows)
+    # A sweep may have kept no models, or only that of another run.
+    if best is not None and execute.home_of(folder, run_of(rows, best)).model_tflite.is_file():
         topics.add("smallest")
     return topics
 

@@ -28,6 +28,7 @@ from workshop_utils import convert, data, files, training
 from workshop_utils.errors import WorkshopError, require_int
 from workshop_utils.running import notebooks
 from workshop_utils.sweeps.limits import CONFIRM, MAX_RUNS
+from workshop_utils.terminal import clipped, printable
 
 # The parameters that a sweep can vary, and the notebook whose values they have if it does not. The
 # options of `convert.to_int8` come on top, and `engine`, which of ENGINES runs the model.
@@ -37,6 +38,9 @@ PARAMETERS = {
     "05": ("REPRESENTATIVE",),
 }
 ENGINES = ("compact", "generated")  # the first one, if a sweep does not say
+
+MOST_BYTES, MOST_DEPTH = 4 << 20, 20  # of a description
+LONGEST_ERROR = 300  # characters
 
 Values = dict[str, Any]  # of parameters, by name
 
@@ -64,24 +68,49 @@ def read(path: str | Path, confirmed: bool = False) -> Plan:
     confirmed: whether more than CONFIRM runs are meant. Raises WorkshopError, which names the file,
     for one that cannot be read, and for names, types, values and numbers of runs that cannot work.
     """
-    import yaml
-
     path = Path(path)
     with files.os_errors_as(f"Cannot read {path}"):
+        if path.exists() and not path.is_file():
+            raise WorkshopError(f"Cannot read {path}: it is not a file.")
+        if path.stat().st_size > MOST_BYTES:
+            raise WorkshopError(f"{path} is too large for the description of a sweep.")
         written = path.read_bytes()
     try:
-        content = yaml.safe_load(written.decode("utf-8"))
+        content = _loaded(written.decode("utf-8"))
+        return plan(content, confirmed)
     except UnicodeDecodeError as error:
         raise WorkshopError(f"Cannot read {path}: it is not text.") from error
+    except WorkshopError as error:
+        said = clipped(printable(str(error)), LONGEST_ERROR)
+        raise WorkshopError(f"{path.name}: {said}") from error
+    except (ValueError, OverflowError) as error:
+        # Dates and numbers that look like some and are none, and numbers that no computer writes.
+        said = clipped(printable(str(error)), LONGEST_ERROR)
+        raise WorkshopError(f"{path.name}: a value cannot be used: {said}.") from error
+
+
+def _loaded(text: str) -> Any:
+    """What YAML says, without what a description of a sweep has no need of: aliases, which grow
+    beyond all bounds, and depth, at which libyaml breaks. Raises WorkshopError."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise WorkshopError(f"an alias such as *{event.anchor} has no place in a sweep.")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_DEPTH:
+                where = f" in line {event.start_mark.line + 1}" if event.start_mark else ""
+                raise WorkshopError(f"lists and mappings are more than {MOST_DEPTH} deep{where}.")
+        return yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or "it cannot be understood"
-        raise WorkshopError(f"{path} is not YAML{where}: {what}.") from error
-    try:
-        return plan(content, confirmed)
-    except WorkshopError as error:
-        raise WorkshopError(f"{path.name}: {error}") from error
+        raise WorkshopError(f"it is not YAML{where}: {what}.") from error
 
 
 def plan(content: Any, confirmed: bool = False) -> Plan:
@@ -165,9 +194,11 @@ def _listed(known: Values, name: str, entry: Any) -> list[Any]:
         if step is None and isinstance(known[name], float):
             raise WorkshopError(f"{name} needs a step between min and max, in a grid.")
         step = step or 1
-        count = math.floor((high - low) / step + 1e-9) + 1
-        if count > MAX_RUNS:
-            raise WorkshopError(f"{name} has {count:,} values, more than {MAX_RUNS:,}.")
+        steps = (high - low) / step + 1e-9  # may be infinite
+        if steps >= MAX_RUNS:
+            many = f"{steps + 1:,.0f}" if steps < 1e12 else "endlessly many"
+            raise WorkshopError(f"{name} has {many} values, more than {MAX_RUNS:,}.")
+        count = math.floor(steps) + 1
         return [_rounded(low + number * step) for number in range(count)]
     return _choices(known, name, entry)
 
@@ -204,9 +235,11 @@ def _choices(known: Values, name: str, entry: Any) -> list[Any]:
     ]
     if not values:
         raise WorkshopError(f"{name} has an empty list of values.")
+    seen = set()
     for value in values:
-        if values.count(value) > 1:
+        if value in seen:
             raise WorkshopError(f"{name} has the value {value} twice.")
+        seen.add(value)
     return values
 
 
