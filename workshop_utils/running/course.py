@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
 from workshop_utils.progress import bar_layout
 from workshop_utils.running import notebooks, records, uptodate
-from workshop_utils.running.kernel import Kernel
+from workshop_utils.running.fork import Zygote
+from workshop_utils.running.kernel import Kernel, imports_tensorflow
 from workshop_utils.running.page import REPORT, is_page, render, shows
 from workshop_utils.running.records import RECORD, is_record
 from workshop_utils.upstream import import_nbformat
@@ -48,8 +49,8 @@ def run(
     _require_own(output_dir, selected)
     with files.os_errors_as(f"Cannot make the folder {output_dir}"):
         output_dir.mkdir(parents=True, exist_ok=True)
-    with files.artifacts_locked(home):
-        return _run(selected, values, output_dir, say, progress, resume, home)
+    with files.artifacts_locked(home), closing(Zygote()) as zygote:
+        return _run(selected, values, output_dir, say, progress, resume, home, zygote)
 
 
 def _run(
@@ -60,10 +61,13 @@ def _run(
     progress: bool,
     resume: bool,
     home: Home,
+    zygote: Zygote,
 ) -> Path:
     environment = uptodate.environment()
     page, executed, failure = output_dir / REPORT, [], None
     record, ahead = records.Record(output_dir, selected, values, home), None
+    needs_tensorflow = {notebook: imports_tensorflow(notebook) for notebook in selected}
+    forks = sum(needs_tensorflow.values()) > 1
     try:
         for number, notebook in enumerate(selected):
             label = f"[{number + 1}/{len(selected)}] {notebook.stem}"
@@ -80,11 +84,13 @@ def _run(
             if ahead and ahead.notebook != notebook:
                 ahead.stop()
                 ahead = None
-            kernel, ahead = ahead or Kernel(notebook, home), None
+            kernel, ahead = ahead or Kernel(notebook, home, zygote if forks else None), None
             try:
                 # While this one runs, the next kernel starts and imports what it is going to need.
-                if number + 1 < len(selected):
-                    ahead = Kernel(selected[number + 1], home)
+                following = selected[number + 1] if number + 1 < len(selected) else None
+                is_at_once = not forks or not needs_tensorflow.get(following) or zygote.is_ready()
+                if following and is_at_once:
+                    ahead = Kernel(following, home, zygote if forks else None)
                 failure = execute(notebook, copy, own, kernel, label if progress else None)
             finally:
                 kernel.stop()
