@@ -15,7 +15,7 @@ from workshop_utils.paths import Home
 from workshop_utils.progress import bar_layout
 from workshop_utils.running import notebooks, records, uptodate
 from workshop_utils.running.fork import Zygote
-from workshop_utils.running.kernel import Kernel, imports_tensorflow
+from workshop_utils.running.kernel import Kernel
 from workshop_utils.running.page import REPORT, is_page, render, shows
 from workshop_utils.running.records import RECORD, is_record
 from workshop_utils.upstream import import_nbformat
@@ -66,7 +66,7 @@ def _run(
     environment = uptodate.environment()
     page, executed, failure = output_dir / REPORT, [], None
     record, ahead = records.Record(output_dir, selected, values, home), None
-    needs_tensorflow = {notebook: imports_tensorflow(notebook) for notebook in selected}
+    needs_tensorflow = {path: notebooks.imports_tensorflow(path) for path in selected}
     forks = sum(needs_tensorflow.values()) > 1
     try:
         for number, notebook in enumerate(selected):

@@ -5,8 +5,8 @@ A Zygote is that process. It imports what the course's notebooks import, which t
 and shares with the others the memory that none of them has written to.
 
 `workshop run` has a Zygote per run, and a Jupyter server has one (workshop_utils.running.server). A kernel starts as ever where
-forking is not sound, while the Zygote still imports (unless somebody would rather wait), and when
-it is to differ from the Zygote in more than its arguments, folder and the variables in `_OWN`.
+forking is not sound, while the Zygote still imports what the notebook does not, and when it is to
+differ from the Zygote in more than its arguments, folder and the variables in `_OWN`.
 """
 
 import array
@@ -23,11 +23,15 @@ import socket
 import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.launcher import launch_kernel
 from jupyter_client.provisioning import LocalProvisioner
+
+from workshop_utils.errors import WorkshopError
+from workshop_utils.running import notebooks
 
 # Windows cannot fork, and macOS's own libraries do not survive it.
 SOUND = sys.platform == "linux" and hasattr(os, "pidfd_open")
@@ -72,10 +76,11 @@ class Zygote:
                 self.close()
         return self._is_ready
 
-    def fork(self, cmd: list[str], patient: bool, **options: Any) -> "Forked | None":
+    def fork(self, cmd: list[str], **options: Any) -> "Forked | None":
         """A kernel of this process, or None where it had better start as ever.
 
-        cmd: the kernel's command line. patient: wait until it has imported all. options: of `Popen`.
+        cmd: the kernel's command line. options: of `Popen`. For a notebook that imports TensorFlow
+        it waits until it can, since the kernel itself would take as long.
         """
         if not SOUND or cmd[1:3] != _LAUNCHER:
             return None
@@ -88,7 +93,8 @@ class Zygote:
                 self.close()
                 self._start(cmd[0], cwd, common, options)
                 self._key = key
-            if key != self._key or not self.is_ready(_PATIENCE if patient else 0):
+            wait = _PATIENCE if _needs_tensorflow(cwd, env.get("JPY_SESSION_NAME", "")) else 0
+            if key != self._key or not self.is_ready(wait):
                 return None
             return self._fork({"argv": cmd[3:], "cwd": cwd, "env": env})
         self.close()
@@ -160,24 +166,28 @@ class Forked:
 
 
 class Provisioner(LocalProvisioner):
-    """How jupyter_client starts a kernel: forked from `zygote` if that can be, or else as ever.
+    """How jupyter_client starts a kernel: forked from `zygote` if that can be, or else as ever."""
 
-    patient: wait rather for the Zygote's imports than to do them again.
-    """
-
-    def __init__(self, *, zygote: Zygote, patient: bool = False, **options: Any) -> None:
+    def __init__(self, *, zygote: Zygote, **options: Any) -> None:
         super().__init__(**options)
-        self.zygote, self.patient = zygote, patient
+        self.zygote = zygote
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """What jupyter_client calls."""
-        forked = self.zygote.fork(cmd, self.patient, **self._scrub_kwargs(kwargs))
+        forked = self.zygote.fork(cmd, **self._scrub_kwargs(kwargs))
         if not forked:
             return await super().launch_kernel(cmd, **kwargs)
         self.process = forked
         self.pid = self.pgid = forked.pid
         self.cwd = kwargs.get("cwd")
         return self.connection_info
+
+
+def _needs_tensorflow(folder: str, session: str) -> bool:
+    """Whether the kernel is for a notebook that imports it. Jupyter calls sessions after files."""
+    with contextlib.suppress(WorkshopError):
+        return notebooks.imports_tensorflow(Path(folder, Path(session).name))
+    return False
 
 
 def _readable(file: Any, seconds: float) -> bool:
@@ -189,11 +199,15 @@ def _readable(file: Any, seconds: float) -> bool:
 # ---- In the Zygote
 
 
-class _Stderr:
-    """What loggers get that keep the sys.stderr of their import: the one of the moment."""
+class _Stream:
+    """What an import gets as sys.stdout or sys.stderr and keeps: the one of the moment."""
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sys.__stderr__ if sys.stderr is self else sys.stderr, name)
+    def __init__(self, name: str) -> None:
+        self._name, self._first = name, getattr(sys, name)
+
+    def __getattr__(self, attribute: str) -> Any:
+        stream = getattr(sys, self._name)
+        return getattr(self._first if stream is self else stream, attribute)
 
     def close(self) -> None:
         """Not this one: absl's handler closes what it does not know as a stream of the system."""
@@ -201,12 +215,16 @@ class _Stderr:
 
 def serve(descriptor: int) -> None:
     """Import all and fork a kernel per request from the socket, until its other end is closed."""
-    own, sys.stderr = sys.stderr, _Stderr()  # type: ignore[assignment]
+    streams, environment = (sys.stdout, sys.stderr), dict(os.environ)
+    sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")  # type: ignore[assignment]
+    sys.ps1 = "In : "  # as in a kernel, where TensorFlow's logger therefore writes to stdout
     for name in _IMPORTS:
         importlib.import_module(name)
-    sys.stderr = own
+    sys.stdout, sys.stderr = streams
+    # TensorFlow leaves some variables for its own.
+    added = {name: value for name, value in os.environ.items() if name not in environment}
     for name in [name for name in sys.modules if name.partition(".")[0] == "workshop_utils"]:
-        del sys.modules[name]  # what may change, and reads WORKSHOP_HOME
+        del sys.modules[name]  # which may change, and reads WORKSHOP_HOME
     gc.collect()
     gc.freeze()  # so that a kernel's garbage collection does not write to what is shared
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a kernel here
@@ -223,7 +241,7 @@ def serve(descriptor: int) -> None:
                     channel.send(_REFUSED)
                     continue
             if pid == 0:
-                arguments = _become_a_kernel(json.loads(request), channel, zygote)
+                arguments = _become_a_kernel(json.loads(request), added, channel, zygote)
                 break
         else:
             os._exit(0)
@@ -231,7 +249,9 @@ def serve(descriptor: int) -> None:
     runpy.run_module(_LAUNCHER[1], run_name="__main__", alter_sys=True)
 
 
-def _become_a_kernel(request: dict[str, Any], channel: socket.socket, zygote: int) -> list[str]:
+def _become_a_kernel(
+    request: dict[str, Any], added: dict[str, str], channel: socket.socket, zygote: int
+) -> list[str]:
     """Make this process what it would be if it had just been started. Returns its arguments."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -239,7 +259,7 @@ def _become_a_kernel(request: dict[str, Any], channel: socket.socket, zygote: in
     if os.getppid() != zygote:
         os._exit(1)
     os.environ.clear()
-    os.environ.update(request["env"])
+    os.environ.update({**request["env"], **added})
     os.chdir(request["cwd"])
     sys.path.insert(0, request["cwd"])  # as python -m does; the launcher takes it away again
     # Python's own generator seeds itself anew after a fork.
