@@ -61,13 +61,13 @@ def _run(
     progress: bool,
     resume: bool,
     home: Home,
-    zygote: Zygote,
+    zygote: Zygote | None,
 ) -> Path:
     environment = uptodate.environment()
     page, executed, failure = output_dir / REPORT, [], None
     record, ahead = records.Record(output_dir, selected, values, home), None
-    needs_tensorflow = {path: notebooks.imports_tensorflow(path) for path in selected}
-    forks = sum(needs_tensorflow.values()) > 1
+    if sum(map(notebooks.imports_tensorflow, selected)) < 2:
+        zygote = None  # it would have nothing to share
     try:
         for number, notebook in enumerate(selected):
             label = f"[{number + 1}/{len(selected)}] {notebook.stem}"
@@ -84,13 +84,16 @@ def _run(
             if ahead and ahead.notebook != notebook:
                 ahead.stop()
                 ahead = None
-            kernel, ahead = ahead or Kernel(notebook, home, zygote if forks else None), None
+            kernel, ahead = ahead or Kernel(notebook, home, zygote), None
             try:
-                # While this one runs, the next kernel starts and imports what it is going to need.
-                following = selected[number + 1] if number + 1 < len(selected) else None
-                is_at_once = not forks or not needs_tensorflow.get(following) or zygote.is_ready()
-                if following and is_at_once:
-                    ahead = Kernel(following, home, zygote if forks else None)
+                # While this one runs, the next kernel starts and imports what it is going to need;
+                # but not one that would first wait for the zygote.
+                for following in selected[number + 1 : number + 2]:
+                    if (
+                        not (zygote and notebooks.imports_tensorflow(following))
+                        or zygote.is_ready()
+                    ):
+                        ahead = Kernel(following, home, zygote)
                 failure = execute(notebook, copy, own, kernel, label if progress else None)
             finally:
                 kernel.stop()

@@ -4,9 +4,10 @@ A Zygote is that process. It imports what the course's notebooks import, which t
 300 MB, and waits. A kernel that it forks is a process of its own, answers within half a second,
 and shares with the others the memory that none of them has written to.
 
-`workshop run` has a Zygote per run, and a Jupyter server has one (workshop_utils.running.server). A kernel starts as ever where
-forking is not sound, while the Zygote still imports what the notebook does not, and when it is to
-differ from the Zygote in more than its arguments, folder and the variables in `_OWN`.
+`workshop run` has a Zygote per run, and a Jupyter server has one (workshop_utils.running.server).
+A kernel starts as ever where forking is not sound, while the Zygote still imports what the notebook
+does not, and when it is to differ from the Zygote in more than its arguments, its folder and the
+variables in `_OWN`.
 """
 
 import array
@@ -28,7 +29,7 @@ from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.launcher import launch_kernel
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import notebooks
@@ -177,7 +178,7 @@ class Provisioner(LocalProvisioner):
         forked = self.zygote.fork(cmd, **self._scrub_kwargs(kwargs))
         if not forked:
             return await super().launch_kernel(cmd, **kwargs)
-        self.process = forked
+        self.process = forked  # type: ignore[assignment]
         self.pid = self.pgid = forked.pid
         self.cwd = kwargs.get("cwd")
         return self.connection_info
@@ -216,7 +217,7 @@ class _Stream:
 def serve(descriptor: int) -> None:
     """Import all and fork a kernel per request from the socket, until its other end is closed."""
     streams, environment = (sys.stdout, sys.stderr), dict(os.environ)
-    sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")  # type: ignore[assignment]
+    sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")
     sys.ps1 = "In : "  # as in a kernel, where TensorFlow's logger therefore writes to stdout
     for name in _IMPORTS:
         importlib.import_module(name)

@@ -18,7 +18,7 @@ atexit.register(_ZYGOTE.close)
 class KernelManager(ServerKernelManager):
     """As Jupyter's own one, but kernels are forked from one process that has TensorFlow."""
 
-    async def start_kernel(self, *arguments: Any, **options: Any) -> Any:
+    async def start_kernel(self, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
         """What the server calls."""
         upstream.provide(self, fork.Provisioner, zygote=_ZYGOTE)
         return await super().start_kernel(*arguments, **options)
