@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -24,6 +25,8 @@ from workshop_utils.running import course, fork, notebooks
 pytestmark = pytest.mark.skipif(not fork.SOUND, reason="kernels are forked on Linux alone")
 
 PATIENCE = 300  # seconds
+# A zygote for tests that want none of TensorFlow
+QUICK = fork._CODE.replace("fork.serve", "fork._IMPORTS = fork._IMPORTS[:2]; fork.serve")
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +44,16 @@ def folder(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def kernel(folder, zygote=None, **env):
+def kernel(folder, zygote=None, is_forked=True, **env):
     """A kernel's manager, and a function that has it execute code and returns what it printed."""
+    ours = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    tensorflow = {name: fork._ENVIRONMENT[name] for name in fork._ENVIRONMENT if name[:3] == "TF_"}
     manager, _ = upstream.kernel_manager("python3")
     if zygote:
         upstream.provide(manager, fork.Provisioner, zygote=zygote)
-    env = {**os.environ, "JPY_SESSION_NAME": str(folder / "keras.ipynb"), **env}
+    env = {**ours, **tensorflow, "JPY_SESSION_NAME": str(folder / "keras.ipynb"), **env}
     run_sync(manager.start_kernel)(cwd=str(folder), env=env, stderr=subprocess.DEVNULL)
+    assert isinstance(manager.provisioner.process, fork.Forked) == bool(zygote and is_forked)
     client = manager.client()
     client.start_channels()
     try:
@@ -109,18 +115,13 @@ print(json.dumps({
 """
 
 
-def test_a_forked_kernel_is_as_new_as_one_that_was_started(zygote, folder, tmp_path, monkeypatch):
-    for name, value in fork._ENVIRONMENT.items():
-        if name.startswith("TF_"):  # as the notebooks do
-            monkeypatch.setenv(name, value)
+def test_a_forked_kernel_is_as_new_as_one_that_was_started(zygote, folder, tmp_path):
     with kernel(folder, WORKSHOP_HOME=str(tmp_path)) as (_, ask):
         expected = json.loads(ask(STATE))
     with (
-        contextlib.closing(fork.Zygote()) as own,
-        kernel(folder, own, WORKSHOP_HOME="elsewhere"),
-        kernel(folder, own, WORKSHOP_HOME=str(tmp_path)) as (_, ask),
+        kernel(folder, zygote, WORKSHOP_HOME="elsewhere"),
+        kernel(folder, zygote, WORKSHOP_HOME=str(tmp_path)) as (_, ask),
     ):
-        assert ask("import os; print(os.getppid())") != str(os.getpid())
         found = json.loads(ask(STATE))
     for name, value in expected.items():
         assert found[name] == value, name
@@ -138,42 +139,29 @@ pandas.mark = left = 1
     with kernel(folder, zygote) as (_, first), kernel(folder, zygote) as (_, second):
         answers = [first(draw).split(), second(draw).split()]
     parents = {parent for _, parent, *_ in answers}
-    assert len(parents) == 1 and parents != {str(os.getpid())}
+    assert len(parents) == 1
     for is_there, _, *shared, _, _, _, _ in answers:
         assert is_there == "True" and shared == ["False", "False"]
     for own in zip(*(answer[-4:] for answer in answers), strict=True):
         assert own[0] != own[1]
 
 
-def test_an_interrupt_and_an_end_are_for_one_kernel_and_what_it_started(zygote, folder):
+def test_an_interrupt_and_an_end_are_for_one_kernel_and_what_it_started(zygote, folder, tmp_path):
+    flag = tmp_path / "begun"
     child = "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid)"
     with kernel(folder, zygote) as (_, other):
         with kernel(folder, zygote) as (manager, ask):
-            own = int(ask("import os; print(os.getpid())"))
-            started = int(ask(child))
 
-            async def interrupted():
-                client = manager.client()
-                client.start_channels()
-                await client.wait_for_ready(timeout=PATIENCE)
-                said = []
-                work = asyncio.ensure_future(
-                    client.execute_interactive(
-                        "print('begun', flush=True)\nwhile True: pass",
-                        timeout=PATIENCE,
-                        output_hook=lambda message: said.append(message["content"]),
-                    )
-                )
-                while not said:
-                    await asyncio.sleep(0.05)
-                await manager.interrupt_kernel()
-                await work
-                client.stop_channels()
-                return said[-1].get("ename")
+            def interrupt():
+                eventually(flag.exists)
+                run_sync(manager.interrupt_kernel)()
 
-            assert asyncio.run(interrupted()) == "KeyboardInterrupt"
-            assert ask("print(6 * 7)") == "42"
-            started = int(ask(child))  # the interrupt ended the first one
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            loop = f"import os, pathlib; pathlib.Path({str(flag)!r}).touch()\nwhile True: pass"
+            assert ask(loop) == "KeyboardInterrupt"
+            thread.join()
+            own, started = int(ask("print(os.getpid())")), int(ask(child))
         eventually(lambda: is_gone(own) and is_gone(started))
         assert other("print(6 * 7)") == "42"
 
@@ -189,29 +177,40 @@ def test_a_kernel_that_dies_is_missed_and_can_be_started_again(zygote, folder):
 
 
 def test_a_kernel_with_other_variables_starts_as_ever(zygote, folder):
-    ask_parent = "import os; print(os.getppid(), os.environ.get('TF_NUM_INTRAOP_THREADS'))"
-    with kernel(folder, zygote) as (_, ask):
-        assert int(ask(ask_parent).split()[0]) != os.getpid()
-    with kernel(folder, zygote, TF_NUM_INTRAOP_THREADS="1") as (_, ask):
-        assert ask(ask_parent) == f"{os.getpid()} 1"
+    with kernel(folder, zygote):
+        pass
+    with kernel(folder, zygote, is_forked=False, TF_NUM_INTRAOP_THREADS="1") as (_, ask):
+        assert ask("import os; print(os.environ['TF_NUM_INTRAOP_THREADS'])") == "1"
 
 
 def test_without_a_zygote_that_can_a_kernel_starts_as_ever(folder, monkeypatch):
     monkeypatch.setattr(fork, "_CODE", "raise SystemExit('no imports today')")
     with (
         contextlib.closing(fork.Zygote()) as broken,
-        kernel(folder, broken) as (_, ask),
+        kernel(folder, broken, is_forked=False) as (_, ask),
     ):
-        assert ask("import os; print(os.getppid())") == str(os.getpid())
+        assert ask("print(6 * 7)") == "42"
 
 
-def test_whoever_imports_no_tensorflow_does_not_wait_for_it(folder, tmp_path):
-    write_notebook(tmp_path / "plain.ipynb", "import json")
-    with contextlib.closing(fork.Zygote()) as slow:
-        started = slow._start
-        slow._start = lambda python, *others: started("sleep", *others)
-        with kernel(tmp_path, slow, JPY_SESSION_NAME="plain.ipynb") as (_, ask):
-            assert ask("import os; print(os.getppid())") == str(os.getpid())
+def test_a_kernel_whose_zygote_was_killed_ends_and_the_next_one_has_another(folder, monkeypatch):
+    monkeypatch.setattr(fork, "_CODE", QUICK)
+    with contextlib.closing(fork.Zygote()) as zygote:
+        with kernel(folder, zygote) as (manager, ask):
+            os.kill(int(ask("import os; print(os.getppid())")), signal.SIGKILL)
+            eventually(lambda: not run_sync(manager.is_alive)())
+        with kernel(folder, zygote) as (_, ask):
+            assert ask("print(6 * 7)") == "42"
+
+
+def test_whoever_imports_no_tensorflow_does_not_wait_for_it(folder, monkeypatch):
+    monkeypatch.setattr(fork, "_CODE", "import time; time.sleep(1000)")
+    write_notebook(folder / "plain.ipynb", "import json")
+    name = str(folder / "plain.ipynb")
+    with (
+        contextlib.closing(fork.Zygote()) as slow,
+        kernel(folder, slow, is_forked=False, JPY_SESSION_NAME=name) as (_, ask),
+    ):
+        assert ask("print(6 * 7)") == "42"
 
 
 def test_when_the_program_is_killed_its_zygote_and_kernels_end(folder):
@@ -222,6 +221,7 @@ sys.path.append({str(Path(__file__).parents[1])!r})
 from pathlib import Path
 import test_fork
 from workshop_utils.running import fork
+fork._CODE = test_fork.QUICK
 zygote = fork.Zygote()
 with test_fork.kernel(Path({str(folder)!r}), zygote) as (manager, ask):
     print(zygote._process.pid, ask("import os; print(os.getpid())"), flush=True)
@@ -297,6 +297,7 @@ def test_a_run_makes_the_same_with_and_without(training_course, tmp_path, monkey
 
 def test_a_single_notebook_needs_no_zygote(training_course, tmp_path):
     home = Home(tmp_path / "home")
+    write_notebook(training_course / "02_train.ipynb", "import keras, os; print(os.getppid())")
     course.run(notebooks.select(only="02"), {}, say=lambda line: None, home=home)
     parent = printed(home.output_dir / "02_train.ipynb").split()[-1]
     assert parent == str(os.getpid())
@@ -305,7 +306,8 @@ def test_a_single_notebook_needs_no_zygote(training_course, tmp_path):
 # ---- In a Jupyter server
 
 
-def test_a_server_forks_its_kernels_as_the_course_tells_it_to(folder):
+def test_a_server_forks_its_kernels_as_the_course_tells_it_to(folder, monkeypatch):
+    monkeypatch.setattr(fork, "_CODE", QUICK)
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
     settings = paths.PROJECT / "jupyter" / "etc" / "jupyter" / "jupyter_server_config.json"

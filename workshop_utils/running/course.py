@@ -20,6 +20,8 @@ from workshop_utils.running.page import REPORT, is_page, render, shows
 from workshop_utils.running.records import RECORD, is_record
 from workshop_utils.upstream import import_nbformat
 
+_START_TIMEOUT = 600  # seconds, for a kernel that imports TensorFlow on a very busy machine
+
 
 def run(
     selected: Sequence[Path],
@@ -166,6 +168,7 @@ def execute(
             language="python",
             progress_bar=bar and {"desc": bar, "leave": False, "bar_format": bar_layout("cells")},
             km=kernel.manager,
+            start_timeout=_START_TIMEOUT,
             store_widget_state=False,
         )
     except papermill.PapermillExecutionError as error:
