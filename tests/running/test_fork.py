@@ -202,6 +202,19 @@ def test_a_kernel_whose_zygote_was_killed_ends_and_the_next_one_has_another(fold
             assert ask("print(6 * 7)") == "42"
 
 
+def test_where_a_kernel_cannot_be_forked_it_starts_as_ever(folder, monkeypatch):
+    refuse = "def refuse(*_): raise OSError('not here')\nimport os\n"
+    for call in ("fork", "pidfd_open"):
+        code = f"{refuse}os.{call} = refuse\n{QUICK}"
+        monkeypatch.setattr(fork, "_CODE", code)
+        with (
+            contextlib.closing(fork.Zygote()) as refusing,
+            kernel(folder, refusing, is_forked=False) as (_, ask),
+        ):
+            assert ask("print(6 * 7)") == "42"
+            assert refusing.is_ready()
+
+
 def test_whoever_imports_no_tensorflow_does_not_wait_for_it(folder, monkeypatch):
     monkeypatch.setattr(fork, "_CODE", "import time; time.sleep(1000)")
     write_notebook(folder / "plain.ipynb", "import json")

@@ -11,6 +11,7 @@ variables in `_OWN`.
 """
 
 import array
+import asyncio
 import contextlib
 import ctypes
 import gc
@@ -175,7 +176,8 @@ class Provisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """What jupyter_client calls."""
-        forked = self.zygote.fork(cmd, **self._scrub_kwargs(kwargs))
+        # In a thread, since a server has others to answer while the Zygote imports.
+        forked = await asyncio.to_thread(self.zygote.fork, cmd, **self._scrub_kwargs(kwargs))
         if not forked:
             return await super().launch_kernel(cmd, **kwargs)
         self.process = forked  # type: ignore[assignment]
@@ -242,7 +244,11 @@ def serve(descriptor: int) -> None:
                     channel.send(_REFUSED)
                     continue
             if pid == 0:
-                arguments = _become_a_kernel(json.loads(request), added, channel, zygote)
+                try:
+                    arguments = _become_a_kernel(json.loads(request), added, channel, zygote)
+                except OSError:
+                    channel.send(_REFUSED)
+                    raise
                 break
         else:
             os._exit(0)
