@@ -14,10 +14,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -30,7 +32,7 @@ import hub as simulated
 from workshop_utils import paths
 
 sys.path.append(str(paths.PROJECT / "hub"))
-from attendee import copy_course
+from attendee import copy_course, guard_memory
 
 HUB = paths.PROJECT / "hub"
 NOTEBOOK = "notebooks/02_dataset.ipynb"
@@ -329,6 +331,43 @@ def test_a_kernel_that_takes_too_much_memory_is_ended_and_only_that_one(url):
             assert (await bystander.execute("print(len(here) >> 20)"))[0].strip() == "300"
 
     asyncio.run(check(url))
+
+
+FAMILY = """
+import os, signal, sys, time
+common = bytearray(b"x" * (200 << 20))
+children = []
+for _ in range(3):
+    if (child := os.fork()) == 0:
+        signal.sigwait([signal.SIGUSR1])
+        own = bytearray(b"x" * (400 << 20))
+        time.sleep(1000)
+    children.append(child)
+print(*children, flush=True)
+sys.stdin.read()
+os.kill(children[1], signal.SIGUSR1)
+print(os.waitpid(-1, 0)[0], flush=True)
+for child in children[::2]:
+    os.kill(child, signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the guard needs /proc")
+def test_the_guard_counts_shared_memory_once_and_ends_what_gives_back_most():
+    """Four processes that share 200 MB, of which one then takes 400 MB more; 500 MB are allowed."""
+    code = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])" + FAMILY
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        children = [int(child) for child in process.stdout.readline().split()]
+        guard = threading.Thread(target=guard_memory, args=(process.pid, 500 << 20))
+        guard.start()
+        time.sleep(3)  # it looks once a second
+        assert all(psutil.pid_exists(child) for child in children)
+        process.stdin.close()
+        assert int(process.stdout.readline()) == children[1]
+    guard.join()
 
 
 # ---------------------------------------------------------------------- trials without root
