@@ -140,7 +140,7 @@ _BEGIN = re.compile(
 )
 _CELL = re.compile(
     r"(?:\(\s*[\w\s:]{1,40}\)\s*)?([+-]?)\s*(?:0[xX]([0-9a-fA-F]{1,16})|0[bB]([01]{1,64})|(\d{1,20})|"
-    r"'([^'\\])')[uUlL]{0,3}"
+    r"'([^'\\]|\\x[0-9a-fA-F]{1,2}|\\[0-7]{1,3}|\\.)')[uUlL]{0,3}"
 )
 
 
@@ -159,9 +159,41 @@ def _text(content: bytes) -> str:
 
 
 def _without_comments(text: str) -> str:
-    """C without comments and without what stands in quotes; a space in place of each."""
-    parts = r"//[^\n]*|/\*.*?(?:\*/|\Z)|\"(?:[^\"\\\n]|\\.)*\""
-    return re.sub(parts, " ", text, flags=re.DOTALL)
+    """C without comments and without texts, a space in place of each; but of a text that is a model
+    its bytes, as of any other array."""
+    return _APART.sub(lambda found: _as_list(found[0]), text)
+
+
+# What is not read as C is: comments, texts with those right behind them, a letter. A text's pattern
+# keeps nothing for each of its letters, which would take 100 bytes per byte.
+_TEXT = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
+_APART = re.compile(
+    rf"//[^\n]*|/\*.*?(?:\*/|\Z)|{_TEXT}(?:\s*{_TEXT})*|'(?:[^'\\\n]|\\.)'", re.DOTALL
+)
+_LETTER = re.compile(r"\\(?:x([0-9a-fA-F]{1,8})|([0-7]{1,3})|(.))|([^\\])", re.DOTALL)
+_ESCAPED = dict(zip("abfnrtv0", b"\a\b\f\n\r\t\v\0", strict=True))
+
+
+def _as_list(found: str) -> str:
+    if found.startswith("'"):
+        return found
+    begin = found if len(found) < 80 else found[: max(0, found.rfind("\\", 0, 80))] + '"'
+    if found.startswith("/") or tflite.foreign(_letters(begin)):
+        return " "
+    return f"{{{', '.join(map(str, _letters(found)))}}}"
+
+
+def _letters(quoted: str) -> bytes:
+    """The bytes of texts in quotes, one behind the other; what is more than a byte is cut."""
+    values = bytearray()
+    for text in re.finditer(_TEXT, quoted, re.DOTALL):
+        for found in _LETTER.finditer(text[0], 1, len(text[0]) - 1):
+            hexadecimal, octal, escaped, plain = found.groups()
+            if hexadecimal or octal:
+                values.append(int(hexadecimal or octal, 16 if hexadecimal else 8) & 255)
+            else:
+                values.append(_ESCAPED.get(escaped, ord(escaped or plain) & 255))
+    return bytes(values)
 
 
 def _arrays(plain: str) -> dict[str, bytes | None]:
@@ -203,7 +235,7 @@ def _number(cell: str) -> int | None:
         return None
     sign, hexadecimal, binary, decimal, letter = found.groups()
     if letter:
-        value = ord(letter)
+        value = _letters(f'"{letter}"')[0]
     elif decimal and decimal.startswith("0") and decimal.strip("01234567") == "":
         value = int(decimal, 8)
     else:
@@ -226,8 +258,8 @@ def _no_model(arrays: dict[str, bytes | None]) -> str:
         return "is cut off: its array has no end; make or fetch it again."
     if all(data is None for data in arrays.values()):
         return (
-            f"has in {_listed(arrays)} something that is not a byte, so it was changed by hand or "
-            "is no model; make or fetch it again."
+            f"has in {_listed(arrays)} something that is not a byte: it was changed by hand, has "
+            "wider elements, or is no model; make it again as an array of bytes."
         )
     return (
         f"has no TensorFlow Lite model in {_listed(arrays)}: its mark 'TFL3' is missing; make or "

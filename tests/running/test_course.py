@@ -141,6 +141,14 @@ def test_a_parameter_without_a_value_or_with_two(small_course, home, words):
 CUT = '{"cells": [{"cell_type": "code", "sou'
 CONFLICT = '{\n "cells": [\n<<<<<<< HEAD\n =======\n]\n=======\n>>>>>>> mine\n}'
 
+TAGGED = json.dumps(
+    {
+        "nbformat": 4,
+        "metadata": {},
+        "cells": [{"cell_type": "code", "source": "", "metadata": {"tags": 5}}],
+    }
+)
+
 
 @pytest.mark.parametrize(
     ("content", "words"),
@@ -154,6 +162,9 @@ CONFLICT = '{\n "cells": [\n<<<<<<< HEAD\n =======\n]\n=======\n>>>>>>> mine\n}'
         ('{"cells": {"a": 1}, "metadata": {}}', "is not a notebook"),
         ('{"cells": [{"cell_type": "code", "source": [1], "metadata": {}}]}', "is not a notebook"),
         ('{"worksheets": [], "metadata": {}}', "is not a notebook"),
+        ('{"nbformat": 3, "cells": [], "metadata": {}}', "of this format (nbformat 4)"),
+        (TAGGED, "is not a notebook"),
+        (TAGGED.replace("code", "codes").replace("5", "[]"), "is not a notebook"),
     ],
 )
 def test_a_notebook_that_is_none_is_one_sentence_before_a_kernel_starts(
