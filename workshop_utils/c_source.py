@@ -159,40 +159,59 @@ def _text(content: bytes) -> str:
 
 
 def _without_comments(text: str) -> str:
-    """C without comments and without texts, a space in place of each; but of a text that is a model
-    its bytes, as of any other array."""
-    return _APART.sub(lambda found: _as_list(found[0]), text)
+    """C without comments and texts, a space in place of each; but of a text that is a model, and of
+    those right behind it, the bytes, as of any other array."""
+    plain, end, is_model = [], 0, False
+    while found := _APART.search(text, end):
+        between, part, end = text[end : found.start()], found[0], found.end()
+        if part == '"':
+            end = _end_of_text(text, end)
+            part = text[found.start() : end]
+        if is_model and (between.strip() or part[0] == "'"):
+            is_model = False
+            plain.append("}")
+        plain.append(between)
+        if part[0] == '"' and (is_model or _begins_model(part)):
+            plain.append(("," if is_model else "{") + repr([*_letters(part)])[1:-1])
+            is_model = True
+        else:
+            plain.append(part if part[0] == "'" else " ")
+    return "".join([*plain, "}" * is_model, text[end:]])
 
 
-# What is not read as C is: comments, texts with those right behind them, a letter. A text's pattern
-# keeps nothing for each of its letters, which would take 100 bytes per byte.
-_TEXT = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
-_APART = re.compile(
-    rf"//[^\n]*|/\*.*?(?:\*/|\Z)|{_TEXT}(?:\s*{_TEXT})*|'(?:[^'\\\n]|\\.)'", re.DOTALL
-)
+# What is not read as C is: comments, texts, a letter.
+_APART = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^'\\\n]|\\.)'|\"", re.DOTALL)
+_PART_OF_TEXT = re.compile(r'(?:[^"\\\n]|\\.){0,1000}', re.DOTALL)
+
+
+def _end_of_text(text: str, end: int) -> int:
+    """The place behind the quotes that end a text; the end of its line, if it has none."""
+    while (found := _PART_OF_TEXT.match(text, end)) and found.end() > end:
+        end = found.end()
+    return end + (text[end : end + 1] == '"')
+
+
 _LETTER = re.compile(r"\\(?:x([0-9a-fA-F]{1,8})|([0-7]{1,3})|(.))|([^\\])", re.DOTALL)
-_ESCAPED = dict(zip("abfnrtv0", b"\a\b\f\n\r\t\v\0", strict=True))
+_ESCAPED = dict(zip("abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 
-def _as_list(found: str) -> str:
-    if found.startswith("'"):
-        return found
-    begin = found if len(found) < 80 else found[: max(0, found.rfind("\\", 0, 80))] + '"'
-    if found.startswith("/") or tflite.foreign(_letters(begin)):
-        return " "
-    return f"{{{', '.join(map(str, _letters(found)))}}}"
+def _begins_model(quoted: str) -> bool:
+    """Whether a text in quotes begins as a model does."""
+    if len(quoted) < 10:
+        return False
+    begin = quoted if len(quoted) < 80 else quoted[: max(0, quoted.rfind("\\", 0, 80))] + '"'
+    return tflite.foreign(_letters(begin)) is None
 
 
 def _letters(quoted: str) -> bytes:
-    """The bytes of texts in quotes, one behind the other; what is more than a byte is cut."""
+    """The bytes of a text in quotes; what is more than a byte is cut."""
     values = bytearray()
-    for text in re.finditer(_TEXT, quoted, re.DOTALL):
-        for found in _LETTER.finditer(text[0], 1, len(text[0]) - 1):
-            hexadecimal, octal, escaped, plain = found.groups()
-            if hexadecimal or octal:
-                values.append(int(hexadecimal or octal, 16 if hexadecimal else 8) & 255)
-            else:
-                values.append(_ESCAPED.get(escaped, ord(escaped or plain) & 255))
+    for found in _LETTER.finditer(quoted, 1, len(quoted) - 1):
+        hexadecimal, octal, escaped, plain = found.groups()
+        if hexadecimal or octal:
+            values.append(int(hexadecimal or octal, 16 if hexadecimal else 8) & 255)
+        else:
+            values.append(_ESCAPED.get(escaped, ord(escaped or plain) & 255))
     return bytes(values)
 
 

@@ -178,8 +178,11 @@ def test_a_notebook_that_is_none_is_one_sentence_before_a_kernel_starts(
     assert line.count("02_second") == 1 and line.count(".ipynb") == 1 and line.endswith("there.")
 
 
-def test_a_parameters_cell_with_a_slip_is_one_sentence(small_course):
-    write_notebook(small_course / "01_first.ipynb", ("SEED = 1 +", "parameters"))
+@pytest.mark.parametrize(
+    "slip", ["SEED = 1 +", "SEED = " + "(" * 5000, "SEED = " + "1 + " * 99_999]
+)
+def test_a_parameters_cell_with_a_slip_is_one_sentence(small_course, slip):
+    write_notebook(small_course / "01_first.ipynb", (slip, "parameters"))
     with pytest.raises(WorkshopError, match=r"01_first\.ipynb: the cell with the parameters"):
         notebooks.check_parameters({}, notebooks.select())
 
