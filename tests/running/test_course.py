@@ -141,6 +141,14 @@ def test_a_parameter_without_a_value_or_with_two(small_course, home, words):
 CUT = '{"cells": [{"cell_type": "code", "sou'
 CONFLICT = '{\n "cells": [\n<<<<<<< HEAD\n =======\n]\n=======\n>>>>>>> mine\n}'
 
+TAGGED = json.dumps(
+    {
+        "nbformat": 4,
+        "metadata": {},
+        "cells": [{"cell_type": "code", "source": "", "metadata": {"tags": 5}}],
+    }
+)
+
 
 @pytest.mark.parametrize(
     ("content", "words"),
@@ -154,6 +162,9 @@ CONFLICT = '{\n "cells": [\n<<<<<<< HEAD\n =======\n]\n=======\n>>>>>>> mine\n}'
         ('{"cells": {"a": 1}, "metadata": {}}', "is not a notebook"),
         ('{"cells": [{"cell_type": "code", "source": [1], "metadata": {}}]}', "is not a notebook"),
         ('{"worksheets": [], "metadata": {}}', "is not a notebook"),
+        ('{"nbformat": 3, "cells": [], "metadata": {}}', "of this format (nbformat 4)"),
+        (TAGGED, "is not a notebook"),
+        (TAGGED.replace("code", "codes").replace("5", "[]"), "is not a notebook"),
     ],
 )
 def test_a_notebook_that_is_none_is_one_sentence_before_a_kernel_starts(
@@ -167,8 +178,11 @@ def test_a_notebook_that_is_none_is_one_sentence_before_a_kernel_starts(
     assert line.count("02_second") == 1 and line.count(".ipynb") == 1 and line.endswith("there.")
 
 
-def test_a_parameters_cell_with_a_slip_is_one_sentence(small_course):
-    write_notebook(small_course / "01_first.ipynb", ("SEED = 1 +", "parameters"))
+@pytest.mark.parametrize(
+    "slip", ["SEED = 1 +", "SEED = " + "(" * 5000, "SEED = " + "1 + " * 99_999]
+)
+def test_a_parameters_cell_with_a_slip_is_one_sentence(small_course, slip):
+    write_notebook(small_course / "01_first.ipynb", (slip, "parameters"))
     with pytest.raises(WorkshopError, match=r"01_first\.ipynb: the cell with the parameters"):
         notebooks.check_parameters({}, notebooks.select())
 

@@ -62,13 +62,13 @@ def parameters(notebook: Path) -> dict[str, Any]:
     text = "\n".join(tagged_source(notebook, "parameters"))
     try:
         cell = ast.parse(text)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise WorkshopError(
             f"{notebook.name}: the cell with the parameters is no Python: {error}."
         ) from error
     for node in cell.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 values[node.targets[0].id] = ast.literal_eval(node.value)
     return values
 
@@ -108,7 +108,7 @@ def statements(content: Mapping[str, Any]) -> list[ast.stmt]:
     found = []
     for cell in content["cells"]:
         # A magic command, or a mistake that the run is going to show
-        with suppress(SyntaxError, ValueError):
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
             found += ast.parse(source(cell)).body if cell["cell_type"] == "code" else []
     return found
 
