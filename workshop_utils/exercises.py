@@ -346,7 +346,7 @@ QUIZZES = {
         {
             "a": (
                 "luck: these few validation samples happen to suit it.",
-                "the floor is what a perfect model has, and no sample that it learns from says more.",
+                "the floor is what a perfect model has; nothing that it learns from says more.",
             ),
             "b": (
                 "a perfect model would be hardly better.",
@@ -455,7 +455,7 @@ QUIZZES = {
         {
             "a": (
                 "",
-                "its answers still follow one another smoothly; damaged bytes would not be that kind.",
+                "its answers still follow one another; damaged bytes would not be that kind.",
             ),
             "b": ("the weights of the other neurons are taken for too large or too small.", ""),
             "c": ("", "then there would be no wave at all, and a reason on the console."),
