@@ -108,6 +108,9 @@ CLAIMS = {
             "losses['TFLite int8'] <= floor + 0.01 or losses['Keras'] > floor + 0.01"
             " or REPRESENTATIVE < 50 or x_train.size < 50 or model.count_params() < 100"
         ),
+        "and so has everything beyond it: it is clipped, and one code has one answer": (
+            "np.ptp(beyond) == 0 and np.unique(drawn['Shuffled']).size > 1"
+        ),
         "Quantization adds to that part, and per channel it adds": (
             "len(per_channel) > len(model_tflite)"
         ),

@@ -359,6 +359,24 @@ QUIZZES = {
         },
         lambda excess: "a" if excess < -data.TOLERANCE else "b" if _near_the_floor(excess) else "c",
     ),
+    # by how much the answers differ beyond the largest example
+    "examples": Quiz(
+        {
+            "a": (
+                "",
+                "the steps are finer, if anything: 256 of them share a smaller range.",
+            ),
+            "b": (
+                "beyond the largest example every x has the same code.",
+                "look at the picture: its answers do change there.",
+            ),
+            "c": (
+                "here the examples reach far enough.",
+                "they do, but what reaches them is a code, and x was clipped to make it.",
+            ),
+        },
+        lambda change: "b" if change == 0 else "c",
+    ),
     # bytes of the int8 file per byte of the float file
     "size": Quiz(
         {
