@@ -36,6 +36,10 @@ SETS = (
     {"REPRESENTATIVE": 1},
     {"REPRESENTATIVE": 10, "BATCH_SIZE": 1024},
 )
+ALONE = {
+    "01",
+    "09",
+}  # They read no other notebook's files: run where a parameter of theirs differs.
 TRUE, CONTRADICTED = "True: ", "Contradicted: "
 
 # {notebook: {sentence: what must hold}}. Sentences are pieces of prose, or of what a cell prints.
@@ -91,14 +95,15 @@ CLAIMS = {
             "np.abs(predictions['TFLite float'] - predictions['Keras']).max() < 1e-4"
         ),
         "Expect an error of at most half a scale, as long as the value lies within the range": (
-            "all(abs((inference.quantize(value, scale, zero_point) - zero_point) * scale - value)"
-            " < 0.501 * scale for value in x_train if value <= (127 - zero_point) * scale)"
+            "all(abs(inference.dequantize(inference.quantize([one], scale, zero_point), scale,"
+            " zero_point)[0] - one) < 0.501 * scale for one in x_train"
+            " if one <= (127 - zero_point) * scale)"
         ),
         "With samples enough, that is 0 to about 2π and the whole wave": (
             "min(REPRESENTATIVE, x_train.size) < 60 or 6 < 255 * scale < 6.4"
         ),
-        "LiteRT does the same as we run it": (
-            "np.array_equal(answers['LiteRT without delegates'], chip)"
+        "takes the upper one, where TFLM takes the one farther from zero": (
+            "np.abs(answers['LiteRT without delegates'].astype(int) - chip).max() <= 2"
         ),
         "With the course's own values, the differences are small beside the noise": (
             "not OWN or np.abs(differences['TFLite int8']).max() < 0.1"
@@ -167,7 +172,7 @@ CLAIMS = {
         "it finds that some point behind the end": "on_chip(received) is None",
         "Nothing happens, and that is the trap": "answers[0].equals(answers[1])",
         "This time the console tells the cause itself": "stopped is None",
-        "It changes little": "np.ptp(colleague) <= 0.3 * np.ptp(right)",
+        "It changes little": "np.ptp(colleague) <= max(0.3 * np.ptp(right), 0.1)",
         "whatever the firmware, and ours gives many": "np.unique(right).size > 2",
         "these are seven neighbours": "codes.tolist() == list(range(7))",
         "it is ours times a factor": (
@@ -231,6 +236,9 @@ def run(chosen, folder):
     home, copies = Home(folder / "home"), folder / "claimed"
     copies.mkdir()
     for notebook in notebooks.select():
+        same = chosen and not chosen.keys() & notebooks.parameters(notebook).keys()
+        if same and notebook.name[:2] in ALONE:
+            continue
         with_claims(notebook, copies / notebook.name, chosen)
     course.run(sorted(copies.iterdir()), chosen, say=lambda line: None, home=home)
     return found(home.output_dir)
