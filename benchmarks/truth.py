@@ -228,20 +228,22 @@ def printed(copy):
             yield output.get("text", "")
 
 
-def run(chosen, folder):
-    """Run the course with `chosen` and its claims, in a home inside `folder`.
+def run(chosen, home):
+    """Run the course with `chosen` and its claims. home: may be that of an earlier run, whose
+    compiled firmware saves time.
 
     Returns `found`. Raises WorkshopError if a cell fails.
     """
-    home, copies = Home(folder / "home"), folder / "claimed"
-    copies.mkdir()
-    for notebook in notebooks.select():
-        same = chosen and not chosen.keys() & notebooks.parameters(notebook).keys()
-        if same and notebook.name[:2] in ALONE:
-            continue
-        with_claims(notebook, copies / notebook.name, chosen)
-    course.run(sorted(copies.iterdir()), chosen, say=lambda line: None, home=home)
-    return found(home.output_dir)
+    with tempfile.TemporaryDirectory() as name:
+        copies = []
+        for notebook in notebooks.select():
+            same = chosen and not chosen.keys() & notebooks.parameters(notebook).keys()
+            if not (same and notebook.name[:2] in ALONE):
+                copies.append(Path(name) / notebook.name)
+                with_claims(notebook, copies[-1], chosen)
+        output = Path(name) / "output"
+        course.run(copies, chosen, output, lambda line: None, home=home)
+        return found(output)
 
 
 def main():
@@ -251,24 +253,27 @@ def main():
     own = parser.parse_args().p
     wrong = 0
     print(f"{'parameters':<50} claims  contradicted  seconds")
-    for chosen in [dict(own)] if own else SETS:
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                claims, failure = run(chosen, Path(folder)), ""
-            except WorkshopError as error:
-                claims, failure = {}, str(error)
-        contradicted = [claim for claim, holds in claims.items() if not holds]
-        wrong += len(contradicted) + bool(failure)
-        words = ", ".join(f"{name} {value}" for name, value in chosen.items()) or "the course's own"
-        figures = f"{len(claims):>6}  {len(contradicted):>12}  {time.monotonic() - started:>7.0f}"
-        print(f"{words:<50} {figures}")
-        for number, sentence in contradicted:
-            print(f"    notebook {number}: {sentence}")
-        if failure:
-            print(f"    {failure}")
-        sys.stdout.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        for chosen in [dict(own)] if own else SETS:
+            wrong += report(chosen, Home(Path(folder)))
     return 1 if wrong else 0
+
+
+def report(chosen, home):
+    """Print a line for a run with `chosen`, and what it contradicts. Returns how much that is."""
+    started = time.monotonic()
+    claims, failures = {}, []
+    try:
+        claims = run(chosen, home)
+    except WorkshopError as error:
+        failures.append(str(error))
+    failures += [f"notebook {nb}: {text}" for (nb, text), holds in claims.items() if not holds]
+    words = ", ".join(f"{name} {value}" for name, value in chosen.items()) or "the course's own"
+    seconds = time.monotonic() - started
+    print(f"{words:<50} {len(claims):>6}  {len(failures):>12}  {seconds:>7.0f}", flush=True)
+    for failure in failures:
+        print(f"    {failure}", flush=True)
+    return len(failures)
 
 
 if __name__ == "__main__":

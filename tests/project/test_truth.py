@@ -7,6 +7,7 @@ import pytest
 import truth
 
 from workshop_utils import exercises, paths
+from workshop_utils.paths import Home
 from workshop_utils.running import notebooks
 
 
@@ -19,7 +20,7 @@ def test_every_claim_is_still_made():
 
 
 def test_nothing_is_contradicted_by_a_run_that_learns_next_to_nothing(tmp_path):
-    claims = truth.run({"SAMPLES": 10, "REPRESENTATIVE": 1, "EPOCHS": 2}, tmp_path)
+    claims = truth.run({"SAMPLES": 10, "REPRESENTATIVE": 1, "EPOCHS": 2}, Home(tmp_path))
     assert len(claims) == sum(map(len, truth.CLAIMS.values()))
     assert not [claim for claim, holds in claims.items() if not holds]
 
@@ -36,4 +37,4 @@ def test_a_claim_is_checked_by_what_the_notebook_has_computed(
     content.cells = [cell for cell in content.cells if cell.id in ("09-03", "09-04")]
     nbformat.write(content, folder / notebook.name)
     monkeypatch.setattr(paths, "NOTEBOOKS_DIR", folder)
-    assert truth.run({}, tmp_path) == {("09", "sentence"): holds}
+    assert truth.run({}, Home(tmp_path)) == {("09", "sentence"): holds}
