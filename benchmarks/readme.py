@@ -3,10 +3,9 @@
     .venv/bin/python benchmarks/readme.py            # writes them
     .venv/bin/python benchmarks/readme.py --check    # says which are out of date
 
-Where the figures come from: the tables that benchmarks/firmware.py stored in notebooks/data, and the
-models of the tests, which need what ./install.sh --test
-installs. Figures that depend on the machine, such as times, are not looked at: beside them stands
-the command that measures them.
+Where the figures come from: the tables that benchmarks/firmware.py stored in notebooks/data, and
+the models of the tests, which need what ./install.sh --test installs. Figures that depend on the
+machine, such as times, are not looked at: beside them stands the command that measures them.
 """
 
 import argparse
