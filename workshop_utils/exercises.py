@@ -451,12 +451,12 @@ QUIZZES = {
         {
             "a": (
                 "",
-                "the last line below says what it was before. What has become of its neurons?",
+                "a cell below says what its loss was before. What has become of its neurons?",
             ),
             "b": ("the next cell counts them.", ""),
             "c": (
                 "",
-                "they are the samples of notebook 4, and the loss below was lower with them.",
+                "noise makes no neuron answer 0 for every sample. The next cell counts those that do.",
             ),
         },
         lambda _: "b",
