@@ -456,7 +456,7 @@ QUIZZES = {
             "b": ("the next cell counts them.", ""),
             "c": (
                 "",
-                "noise makes no neuron answer 0 for every sample. The next cell counts those that do.",
+                "noise makes no neuron answer 0 for every sample. The next cell counts them.",
             ),
         },
         lambda _: "b",
