@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import truth
 from click.testing import CliRunner
 from notebook_factory import printed, solutions, write_notebook, write_solved
 
@@ -267,6 +268,7 @@ def changed_run(tmp_path_factory):
     solved = tmp_path_factory.mktemp("solved")
     for path in notebooks.select():
         write_solved(path, solved / path.name)
+        truth.with_claims(solved / path.name, solved / path.name, chosen)
     result = workshop(home, "run", *arguments, course=solved)
     return home, result, before
 
@@ -304,6 +306,12 @@ def test_a_run_that_does_not_learn_says_so_and_why(changed_run):
     quantized = printed(output / "05_tensorflow_lite.ipynb")
     assert "the model draws a sine: False" in quantized
     assert "no conversion can mend that" in quantized
+
+
+def test_a_run_contradicts_no_claim(changed_run):
+    claims = truth.found(changed_run[0] / "output")
+    assert len(claims) == sum(map(len, truth.CLAIMS.values()))
+    assert not [claim for claim, holds in claims.items() if not holds]
 
 
 def test_the_solutions_are_right_whatever_the_parameters_are(changed_run):
