@@ -276,7 +276,9 @@ def test_all_of_it_with_and_without_a_network(tmp_path):
     disturbing = {"PIP_USER": 1, "UV_SYSTEM_PYTHON": 1, "PYTHONDONTWRITEBYTECODE": 1}
     disturbing |= {**real.online, "PIP_INDEX_URL": "", "PIP_CONFIG_FILE": real.base / "pip.conf"}
     assert real.run("--run", "x", **disturbing).stdout == "['run', 'x']\n" and real.is_ready()
-    assert len(list(real.venv.glob("lib/*/site-packages/__pycache__/tiny.*.pyc"))) == 1
+    (packages,) = real.venv.glob("lib/*/site-packages")
+    compiled = {path.name.partition(".")[0] for path in packages.rglob("*.pyc")}
+    assert "tiny" in compiled and (packages / "tests/one.py").exists() and "one" not in compiled
     write(real.folder, {"notebooks/01_a.ipynb": "changed", "pyproject.toml": PYPROJECT + "#\n"})
     real.set_up(**real.online)
     assert (real.venv / "pristine/01_a.ipynb").read_text() == "as it came"
