@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import HUNG
 
 STAGES = ["boot", "pip", "venv", "sync", "editable"]
 TOOLS = "awk bash cat cp dirname env grep head ls mkdir mktemp mv rm rmdir sed sh sleep tail tee"
@@ -22,7 +23,7 @@ stage() {
     [ "${FAIL:-}" != "$1" ] || { echo "${MESSAGE:-}"; exit 1; }
     [ "${HANG:-}" = "$1" ] || return 0
     n=0 && touch "$CALLS.hangs"
-    until [ -e "$CALLS.go" ] || [ $n = 600 ]; do sleep 0.1; n=$((n + 1)); done
+    until [ -e "$CALLS.go" ] || [ $n = 12000 ]; do sleep 0.1; n=$((n + 1)); done
 }
 """
 # Plays python3, pip and uv; .venv/packages is the lock that uv was to install.
@@ -148,7 +149,7 @@ class Course:
 
 
 def finish(process):
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HUNG)
     return subprocess.CompletedProcess([], process.returncode, out, err)
 
 

@@ -20,6 +20,7 @@ import nbclient
 import nbformat
 import pytest
 import yaml
+from patience import HUNG
 
 from workshop_utils import machine
 from workshop_utils.cli import main
@@ -165,7 +166,7 @@ def installed(name):
 
 def help_of(*command):
     result = subprocess.run(
-        [*map(str, command), "--help"], capture_output=True, text=True, cwd=PROJECT, timeout=60
+        [*map(str, command), "--help"], capture_output=True, text=True, cwd=PROJECT, timeout=HUNG
     )
     assert result.returncode == 0, (command, result.stderr)
     return result.stdout

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import HUNG
 
 from workshop_utils import c_source, files, paths
 
@@ -31,7 +32,7 @@ def call(command, home, **options):
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=300,
+        timeout=HUNG,
         **options,
     )
 
@@ -161,7 +162,7 @@ def test_a_command_that_a_signal_ends_leaves_nothing_behind(tmp_path, words, lin
         assert command.poll() is None, command.stderr.read()
     time.sleep(2)  # Somewhere in what it does; whatever that is, the outcome is the same.
     command.send_signal(number)
-    _, errors = command.communicate(timeout=60)
+    _, errors = command.communicate(timeout=HUNG)
     if number != signal.SIGINT:
         assert command.returncode == 128 + number
     assert command.returncode != 0 and "Traceback" not in errors, errors

@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from notebook_factory import printed
+from patience import HUNG
 
 from workshop_utils import data, paths
 from workshop_utils.paths import Home
@@ -38,7 +39,7 @@ def call(tmp_path, name, *words):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HUNG,
     )
     assert result.returncode == 0, result.stderr[-3000:]
     return result
