@@ -42,9 +42,12 @@ def home(tmp_path, monkeypatch):
 def home_with_cache(tmp_path_factory):
     """A function that makes a folder to be WORKSHOP_HOME, with what Zig has compiled for others.
 
-    Zig's first build for a core takes half a minute, because it compiles its runtime too.
+    Zig's first build for a core takes half a minute, because it compiles its runtime too. So the
+    processes of pytest-xdist, whose folders lie side by side, share it.
     """
-    cache = tmp_path_factory.mktemp("zig-cache")
+    folder = tmp_path_factory.getbasetemp()
+    cache = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "zig-cache"
+    cache.mkdir(exist_ok=True)
 
     def make(home=None):
         home = home or tmp_path_factory.mktemp("home")
