@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import click
@@ -164,6 +165,7 @@ def installed(name):
     return program
 
 
+@cache
 def help_of(*command):
     result = subprocess.run(
         [*map(str, command), "--help"], capture_output=True, text=True, cwd=PROJECT, timeout=HUNG

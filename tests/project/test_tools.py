@@ -51,12 +51,10 @@ def samples(tmp_path):
     return sum(part.size for part in (dataset.x_train, dataset.x_test, dataset.x_validate))
 
 
-@pytest.mark.parametrize("way", ["-p", "-f", "--cwd"])
-def test_papermill(tmp_path, way):
+@pytest.mark.parametrize("words", ["-f values.yml", "-p SAMPLES 200 --cwd ."])
+def test_papermill(tmp_path, words):
     (tmp_path / "values.yml").write_text("SAMPLES: 200\n")
-    words = {"-f": ["-f", "values.yml"]}.get(way, ["-p", "SAMPLES", "200"])
-    words += ["--cwd", tmp_path] if way == "--cwd" else []
-    call(tmp_path, "papermill", NOTEBOOK, "executed.ipynb", *words)
+    call(tmp_path, "papermill", NOTEBOOK, "executed.ipynb", *words.split())
     assert samples(tmp_path) == 200 and "120 samples" in printed(tmp_path / "executed.ipynb")
 
 
