@@ -11,8 +11,9 @@ from workshop_utils import paths
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-LONGEST = ["test_notebooks", "test_course", "test_browser", "test_execute", "test_hub"]
-LONGEST += ["test_surroundings", "test_install"]
+LONGEST = ["test_notebooks", "test_hub", "test_course", "test_surroundings", "test_browser"]
+LONGEST += ["test_execute", "test_plain_c", "test_firmware", "test_install", "test_docs"]
+LONGEST += ["test_tools", "test_proof", "test_generated", "test_engine", "test_workers"]
 
 
 def pytest_collection_modifyitems(items):
