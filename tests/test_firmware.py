@@ -231,7 +231,10 @@ def test_a_folder_with_a_space_and_settings_for_something_else(fresh_home, monke
         ({"inferences_per_cycle": 0}, "1 or more inferences"),
         ({"model": "/no/such/model.tflite"}, "Cannot read the model /no/such/model.tflite: No su"),
         ({"model": "/"}, "Cannot read the model /: Is a directory"),
-        ({"model": paths.PROJECT / "LICENSE"}, "LICENSE is text and holds no TensorFlow Lite model"),
+        (
+            {"model": paths.PROJECT / "LICENSE"},
+            "LICENSE is text and holds no TensorFlow Lite model",
+        ),
     ],
 )
 def test_choices_that_cannot_be(home, choice, sentence):
