@@ -66,7 +66,7 @@ def running_hub(course, state, *, before=(), **settings):
 
     state: an empty folder for homes and accounts. before: words before the command. settings:
     environment variables. What the hub says is in state/hub.log.
-    Raises RuntimeError if it does not start within a minute.
+    Raises RuntimeError if it does not start within five minutes.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -85,7 +85,7 @@ def running_hub(course, state, *, before=(), **settings):
             [str(word) for word in command], cwd=state, env=environment, stdout=log, stderr=log
         )
     try:
-        for _ in range(600):
+        for _ in range(3000):
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"{url}/hub/health").status_code == httpx.codes.OK:
                     break
