@@ -91,8 +91,8 @@ def _run(
                 # While this one runs, the next kernel starts and imports what it is going to need;
                 # but not one that would first wait for the zygote.
                 for following in selected[number + 1 : number + 2]:
-                    forked = zygote and notebooks.imports_tensorflow(following)
-                    if not forked or zygote.is_ready():
+                    forked = zygote if notebooks.imports_tensorflow(following) else None
+                    if forked is None or forked.is_ready():
                         ahead = Kernel(following, home, zygote)
                 failure = execute(notebook, copy, own, kernel, label if progress else None)
             finally:
