@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+from patience import HUNG
+
 CALL = """
 import json, resource, sys
 from workshop_utils.errors import WorkshopError
@@ -19,7 +21,7 @@ print(json.dumps([said, used * 1024 / 1e6]))
 """
 
 
-def refused(setup, call, *arguments, seconds=120):
+def refused(setup, call, *arguments):
     """The sentence with which `call` refuses a file, and the MB of memory that it took (Linux).
 
     setup, call: Python; arguments are in sys.argv[1:]. Raises TimeoutExpired where it hangs, and
@@ -27,7 +29,7 @@ def refused(setup, call, *arguments, seconds=120):
     """
     code = CALL.format(setup=setup, call=call)
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=HUNG)
     assert result.returncode == 0, result.stderr[-3000:]
     said, megabytes = json.loads(result.stdout.splitlines()[-1])
     assert said is not None, "It was accepted."

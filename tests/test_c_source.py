@@ -114,6 +114,10 @@ def test_a_bad_model_leaves_the_old_file(int8_tflite, tmp_path):
 HEXADECIMAL = ", ".join(f"0x{byte:02x}" for byte in MODEL)
 DECIMAL = ",".join(str(byte) for byte in MODEL)
 SIZE = len(MODEL)
+OCTAL = [
+    '  "' + "".join(chr(b) if chr(b).isalpha() and b < 128 else f"\\{b:03o}" for b in row) + '"'
+    for row in (MODEL[at : at + 16] for at in range(0, SIZE, 16))
+]
 ATTRIBUTE = """
 #ifdef __has_attribute
 #define HAVE_ATTRIBUTE(x) __has_attribute(x)
@@ -143,6 +147,11 @@ FOREIGN = {
     ),
     "signed": "const signed char m[] = {" + ",".join(f"{(b ^ 128) - 128}" for b in MODEL) + "};",
     "octal": "const unsigned char m[] = {" + ",".join(f"0{byte:o}" for byte in MODEL) + "};",
+    "letters": "const char m[] = {" + ",".join(f"'\\x{byte:02x}'" for byte in MODEL) + "};",
+    "text": 'const char m[] = "' + "".join(f"\\x{byte:02x}" for byte in MODEL) + '";',
+    "texts, a line each": (
+        'const char s[] = "m[] = {\'\\"\'"; const unsigned char m[] =\n' + "\n".join(OCTAL) + ";\n"
+    ),
     "casts": "const uint8_t m[] = {" + ",".join(f"(uint8_t)0x{b:X}u" for b in MODEL) + "};",
     "std::array": f"constexpr std::array<uint8_t, {SIZE}> m = {{{{{DECIMAL}}}}};",
     "no equals sign": f"const std::uint8_t m[]{{{DECIMAL}}};",
@@ -181,7 +190,8 @@ def test_a_compiler_reads_the_same(tool, tmp_path):
     (tmp_path / "dump.cc").write_text(
         "#include <array>\n#include <cstdint>\n#include <cstdio>\nusing std::uint8_t;\n"
         f"using std::int8_t;\n{text}\n"
-        f"int main() {{ return std::fwrite(&{name}[0], 1, sizeof({name}), stdout) == 0; }}\n"
+        f'static_assert(sizeof({name}) - {SIZE} <= 1, "a text ends in a zero");\n'
+        f"int main() {{ return std::fwrite(&{name}[0], 1, {SIZE}, stdout) == 0; }}\n"
     )
     subprocess.run(
         [COMPILER, "-std=c++17", "-w", "-Wno-narrowing", "dump.cc", "-o", "dump"],
@@ -208,7 +218,7 @@ def test_a_compiler_reads_the_same(tool, tmp_path):
             r"^f\.cc was made by another tool, and the model in its array m is damaged or cut off",
         ),
         ("int x[] = {1, 2}; int y[] = {3};", r"^f\.cc has no TensorFlow Lite model in x, y: its m"),
-        ("int x[] = {1, 256};", r"^f\.cc has in x something that is not a byte, so it was chang"),
+        ("int x[] = {1, 256};", r"^f\.cc has in x something that is not a byte: it was changed"),
         (
             f"char one[] = {{{DECIMAL}}}; char two[] = {{{DECIMAL}}};",
             r"^f\.cc holds 2 models, one, two; leave one of them in it, or call",
@@ -257,11 +267,16 @@ def test_an_array_without_const_is_seen(declared, lacks):
         *("a" * 2_000_000, "a" + " " * 2_000_000, "a[" * 500_000, "a[]" * 500_000, "/*" * 500_000),
         *("a[]={" * 200_000, '"' * 2_000_001, "x[]={" + "-" * 2_000_000 + "}", "a=[] " * 300_000),
         *("a[] = {" + "1 " * 1_000_000 + "}", "a[] = {" + "1," * 1_000_000, "[[" * 500_000),
+        *(
+            'a="' + "x" * 5_000_000 + '"',
+            '"\\x1c\\0\\0\\0TFL3' + "\\0" * 1_000_000 + '"',
+            '"" ' * 700_000,
+        ),
     ],
-    ids=range(12),
+    ids=range(15),
 )
 def test_no_text_takes_long(text):
-    """A few seconds at most, where what is tried again from each place would take hours."""
+    """A second or so, where what is tried again from each place would take hours."""
     with pytest.raises(WorkshopError):
         c_source.from_c_source(text)
 

@@ -140,7 +140,7 @@ _BEGIN = re.compile(
 )
 _CELL = re.compile(
     r"(?:\(\s*[\w\s:]{1,40}\)\s*)?([+-]?)\s*(?:0[xX]([0-9a-fA-F]{1,16})|0[bB]([01]{1,64})|(\d{1,20})|"
-    r"'([^'\\])')[uUlL]{0,3}"
+    r"'([^'\\]|\\x[0-9a-fA-F]{1,2}|\\[0-7]{1,3}|\\.)')[uUlL]{0,3}"
 )
 
 
@@ -159,9 +159,60 @@ def _text(content: bytes) -> str:
 
 
 def _without_comments(text: str) -> str:
-    """C without comments and without what stands in quotes; a space in place of each."""
-    parts = r"//[^\n]*|/\*.*?(?:\*/|\Z)|\"(?:[^\"\\\n]|\\.)*\""
-    return re.sub(parts, " ", text, flags=re.DOTALL)
+    """C without comments and texts, a space in place of each; but of a text that is a model, and of
+    those right behind it, the bytes, as of any other array."""
+    plain, end, is_model = [], 0, False
+    while found := _APART.search(text, end):
+        between, part, end = text[end : found.start()], found[0], found.end()
+        if part == '"':
+            end = _end_of_text(text, end)
+            part = text[found.start() : end]
+        if is_model and (between.strip() or part[0] == "'"):
+            is_model = False
+            plain.append("}")
+        plain.append(between)
+        if part[0] == '"' and (is_model or _begins_model(part)):
+            plain.append(("," if is_model else "{") + repr([*_letters(part)])[1:-1])
+            is_model = True
+        else:
+            plain.append(part if part[0] == "'" else " ")
+    return "".join([*plain, "}" * is_model, text[end:]])
+
+
+# What is not read as C is: comments, texts, a letter.
+_APART = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^'\\\n]|\\.)'|\"", re.DOTALL)
+_PART_OF_TEXT = re.compile(r'(?:[^"\\\n]|\\.){0,1000}', re.DOTALL)
+
+
+def _end_of_text(text: str, end: int) -> int:
+    """The place behind the quotes that end a text; the end of its line, if it has none."""
+    while (found := _PART_OF_TEXT.match(text, end)) and found.end() > end:
+        end = found.end()
+    return end + (text[end : end + 1] == '"')
+
+
+_LETTER = re.compile(r"\\(?:x([0-9a-fA-F]{1,8})|([0-7]{1,3})|(.))|([^\\])", re.DOTALL)
+_ESCAPED = dict(zip("abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
+
+
+def _begins_model(quoted: str) -> bool:
+    """Whether a text in quotes begins as a model does."""
+    if len(quoted) < 10:
+        return False
+    begin = quoted if len(quoted) < 80 else quoted[: max(0, quoted.rfind("\\", 0, 80))] + '"'
+    return tflite.foreign(_letters(begin)) is None
+
+
+def _letters(quoted: str) -> bytes:
+    """The bytes of a text in quotes; what is more than a byte is cut."""
+    values = bytearray()
+    for found in _LETTER.finditer(quoted, 1, len(quoted) - 1):
+        hexadecimal, octal, escaped, plain = found.groups()
+        if hexadecimal or octal:
+            values.append(int(hexadecimal or octal, 16 if hexadecimal else 8) & 255)
+        else:
+            values.append(_ESCAPED.get(escaped, ord(escaped or plain) & 255))
+    return bytes(values)
 
 
 def _arrays(plain: str) -> dict[str, bytes | None]:
@@ -203,7 +254,7 @@ def _number(cell: str) -> int | None:
         return None
     sign, hexadecimal, binary, decimal, letter = found.groups()
     if letter:
-        value = ord(letter)
+        value = _letters(f'"{letter}"')[0]
     elif decimal and decimal.startswith("0") and decimal.strip("01234567") == "":
         value = int(decimal, 8)
     else:
@@ -226,8 +277,8 @@ def _no_model(arrays: dict[str, bytes | None]) -> str:
         return "is cut off: its array has no end; make or fetch it again."
     if all(data is None for data in arrays.values()):
         return (
-            f"has in {_listed(arrays)} something that is not a byte, so it was changed by hand or "
-            "is no model; make or fetch it again."
+            f"has in {_listed(arrays)} something that is not a byte: it was changed by hand, has "
+            "wider elements, or is no model; make it again as an array of bytes."
         )
     return (
         f"has no TensorFlow Lite model in {_listed(arrays)}: its mark 'TFL3' is missing; make or "

@@ -153,13 +153,13 @@ def read_notebook(path: Path | str) -> dict[str, Any]:
     text = read(path, MOST_OF_A_NOTEBOOK).decode("utf-8", errors="replace")
     try:
         content = json.loads(text)
-        if all(
-            isinstance(cell["metadata"], dict) and isinstance("".join(cell["source"]), str)
-            for cell in content["cells"]
-            if cell["cell_type"] in ("code", "markdown", "raw")
-        ) and isinstance(content["metadata"], dict):
+        if (
+            all(map(_is_cell, content["cells"]))
+            and isinstance(content["metadata"], dict)
+            and content["nbformat"] == 4
+        ):
             return content  # type: ignore[no-any-return]
-        problem = "is not a notebook"
+        problem = "is not a notebook of this format (nbformat 4)"
     except RecursionError:
         problem = "is not a notebook"
     except ValueError as error:
@@ -174,6 +174,17 @@ def read_notebook(path: Path | str) -> dict[str, Any]:
         line = text.count("\n", 0, mark.start()) + 1
         problem = f"holds two versions that git could not merge (line {line})"
     raise WorkshopError(f"{display_path(path)} {problem}{cure}.")
+
+
+def _is_cell(cell: dict[str, Any]) -> bool:
+    """Whether a cell has what is asked of cells here. Raises what Python does of other things."""
+    metadata = cell["metadata"]
+    return (
+        cell["cell_type"] in ("code", "markdown", "raw")
+        and isinstance(metadata, dict)
+        and isinstance(metadata.get("tags", []), list)
+        and isinstance("".join(cell["source"]), str)
+    )
 
 
 _KINDS = {

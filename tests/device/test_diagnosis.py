@@ -284,6 +284,7 @@ INPUT, WEIGHTS, BIAS, MIDDLE, OUTPUT = 0, 1, 2, 3, 6
         (set_options(fusedActivationFunction=93), r"^Layer 1's activation is 93"),
         (set_options(weightsFormat=1), r"^Layer 1's weights are shuffled"),
         (set_options(quantizedBiasType=17), r"^Layer 1 has options that the engine does not know"),
+        (set_options(quantizedBiasType=-1), r"^Layer 1 has options that the engine does not know"),
         (
             in_graph(lambda graph: setattr(graph.operators[0], "customOptions", [1])),
             r"^Layer 1 has options that the engine does not know",

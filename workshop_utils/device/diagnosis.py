@@ -1,8 +1,9 @@
 """What a model is, and what keeps it from running here: one sentence with the cause and the cure.
 
-The engine checks a model too, when the board starts, and refuses the same; but it speaks of bytes,
-and here it is said in the terms of who made the model. What a board adds to that, its flash and
-RAM, is `preflight`'s.
+The engine checks a model too, when the board starts. What passes here it takes; but it speaks of
+bytes, and here it is said in the terms of who made the model, and more is refused: what no
+converter writes, and what only training gone wrong makes, such as NaN. What a board adds to that,
+its flash and RAM, is `preflight`'s.
 """
 
 import math
@@ -405,7 +406,7 @@ def _problem_of_kind(
         )
     if layer.options.get("weightsFormat"):
         return f"Layer {number}'s weights are shuffled; convert it again."
-    if layer.has_extras or layer.options.get("quantizedBiasType", 0) > _BIAS_TYPES:
+    if layer.has_extras or not 0 <= layer.options.get("quantizedBiasType", 0) <= _BIAS_TYPES:
         return f"Layer {number} has options that the engine does not know; convert it again."
     return None
 

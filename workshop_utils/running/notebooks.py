@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -61,13 +62,13 @@ def parameters(notebook: Path) -> dict[str, Any]:
     text = "\n".join(tagged_source(notebook, "parameters"))
     try:
         cell = ast.parse(text)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise WorkshopError(
             f"{notebook.name}: the cell with the parameters is no Python: {error}."
         ) from error
     for node in cell.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 values[node.targets[0].id] = ast.literal_eval(node.value)
     return values
 
@@ -107,9 +108,21 @@ def statements(content: Mapping[str, Any]) -> list[ast.stmt]:
     found = []
     for cell in content["cells"]:
         # A magic command, or a mistake that the run is going to show
-        with suppress(SyntaxError, ValueError):
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
             found += ast.parse(source(cell)).body if cell["cell_type"] == "code" else []
     return found
+
+
+def imports(notebook: Path) -> str:
+    """The import statements in a notebook's cells, a line each."""
+    nodes = statements(files.read_notebook(notebook))
+    kinds = ast.Import | ast.ImportFrom
+    return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, kinds))
+
+
+def imports_tensorflow(notebook: Path) -> bool:
+    """Whether one of its cells imports TensorFlow or Keras."""
+    return bool(re.search(r"(?m)^(import|from) (tensorflow|keras)\b", imports(notebook)))
 
 
 def _accept(notebook: Path, values: Mapping[str, Any], parameter: str) -> None:
