@@ -48,9 +48,7 @@ READERS = {
     "notebook": ("from workshop_utils import files", "files.read_notebook(path)"),
     "record": ("from workshop_utils.running import records", "records.read(path)"),
     "source": ("from workshop_utils import c_source", "c_source.read(path)"),
-    "table": ("from workshop_utils.sweeps import table", "table.read(path)"),
 }
-TAKEN = {"table": {"columns"}}  # a head without rows
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +71,5 @@ def folder(tmp_path_factory):
 def test_a_hostile_file_is_one_sentence_within_seconds(reader, folder):
     said = survived(*READERS[reader], folder)
     assert len(said) > 20
-    assert {name for name, sentence in said.items() if not sentence} == TAKEN.get(reader, set())
     for name, sentence in said.items():
-        assert "\n" not in sentence and len(sentence) < 600, name
+        assert sentence and "\n" not in sentence and len(sentence) < 600, name

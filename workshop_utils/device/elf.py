@@ -36,7 +36,11 @@ class Elf:
             raise missing_package("Reading an image", "pyelftools") from error
         self.path = Path(path)
         try:
-            elf = ELFFile(io.BytesIO(files.read(self.path, _MOST_BYTES)))
+            with files.os_errors_as(f"Cannot read the image {self.path}"):
+                if self.path.is_fifo() or self.path.is_char_device():
+                    raise WorkshopError(f"{self.path} is no image but a device or a pipe.")
+                with self.path.open("rb") as file:
+                    elf = ELFFile(io.BytesIO(file.read(_MOST_BYTES)))
             if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
                 raise WorkshopError(f"{self.path.name} is not a program for Arm Cortex-M.")
             self.segments = _segments(elf)
