@@ -66,7 +66,7 @@ def running_hub(course, state, *, before=(), **settings):
 
     state: an empty folder for homes and accounts. before: words before the command. settings:
     environment variables. What the hub says is in state/hub.log.
-    Raises RuntimeError if it does not start within a minute.
+    Raises RuntimeError if it does not start within five minutes.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -85,7 +85,7 @@ def running_hub(course, state, *, before=(), **settings):
             [str(word) for word in command], cwd=state, env=environment, stdout=log, stderr=log
         )
     try:
-        for _ in range(600):
+        for _ in range(3000):
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"{url}/hub/health").status_code == httpx.codes.OK:
                     break
@@ -191,7 +191,12 @@ class Attendee:
         session = await self.api(
             "POST",
             "sessions",
-            json={"path": notebook, "name": "", "type": "notebook", "kernel": {"name": "python3"}},
+            json={
+                "path": notebook,
+                "name": Path(notebook).name,
+                "type": "notebook",
+                "kernel": {"name": "python3"},
+            },
         )
         identity = session["kernel"]["id"]
         url = f"{self.home}/api/kernels/{identity}/channels?session_id={uuid.uuid4().hex}"
@@ -305,7 +310,7 @@ async def attend(url, name, options, seed):
     seen = {"start": None, "first": [], "notebooks": {}, "work": {}, "error": None}
     try:
         await asyncio.sleep(pause.uniform(0, options.arrival))
-        async with Attendee(url, name) as attendee:
+        async with Attendee(url, name) as attendee, contextlib.AsyncExitStack() as left_open:
             began = time.monotonic()
             await attendee.start()
             seen["start"] = time.monotonic() - began
@@ -313,7 +318,9 @@ async def attend(url, name, options, seed):
                 path, cells = code_cells(notebook)
                 began, thought = time.monotonic(), 0.0
                 first = None
-                async with attendee.kernel(path) as kernel:
+                async with contextlib.AsyncExitStack() as opened:
+                    stack = left_open if options.leave_open else opened
+                    kernel = await stack.enter_async_context(attendee.kernel(path))
                     for number, code in enumerate(cells):
                         seconds = pause.uniform(0.5, 1.5) * options.pause
                         await asyncio.sleep(seconds)
@@ -327,6 +334,7 @@ async def attend(url, name, options, seed):
                 seen["first"].append(first)
                 seen["notebooks"][notebook] = time.monotonic() - began
                 seen["work"][notebook] = seen["notebooks"][notebook] - thought
+            await left_open.aclose()
             await attendee.stop()
     except Exception as error:
         seen["error"] = f"{type(error).__name__}: {error}"
@@ -373,6 +381,7 @@ def main():
     parser.add_argument("--pause", type=float, default=10, help="seconds before each cell")
     parser.add_argument("--arrival", type=float, default=30, help="all log in within these seconds")
     parser.add_argument("--notebooks", nargs="+", default=NOTEBOOKS)
+    parser.add_argument("--leave-open", action="store_true", help="shut down no notebook")
     parser.add_argument("--memory", default="", help="limit for each attendee, such as 2G")
     options = parser.parse_args()
     if not hub_command():

@@ -3,16 +3,14 @@
     .venv/bin/python benchmarks/readme.py            # writes them
     .venv/bin/python benchmarks/readme.py --check    # says which are out of date
 
-Where the figures come from: the tables that benchmarks/firmware.py stored in notebooks/data, the
-tables of notebook 09's sweeps, and the models of the tests, which need what ./install.sh --test
-installs. Figures that depend on the machine, such as times, are not looked at: beside them stands
-the command that measures them.
+Where the figures come from: the tables that benchmarks/firmware.py stored in notebooks/data, and
+the models of the tests, which need what ./install.sh --test installs. Figures that depend on the
+machine, such as times, are not looked at: beside them stands the command that measures them.
 """
 
 import argparse
 import csv
 import re
-import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,15 +79,6 @@ def proof():
     return len(models), sum(len(factory.input_grid(model)) for model in models)
 
 
-def fifty_seeds():
-    """The bytes of flash between notebook 09's two shapes."""
-    flash = {"8": [], "16": []}
-    for row in read(firmware.DATA / "fifty_seeds.csv"):
-        flash[row["NEURONS"]].append(int(row["flash"]))
-    narrow, wide = map(statistics.median, flash.values())
-    return (f"{wide - narrow:.0f}",)
-
-
 # ---- Tables
 
 
@@ -147,11 +136,6 @@ FIGURES = [
         "CHANGELOG.md",
         r"model as plain C in it, in ([\d.]+) kB instead of ([\d.]+) kB of flash",
         lambda: tuple(kilobytes(board(engine)["flash"]) for engine in ("generated", "compact")),
-    ),
-    Figure(
-        "notebooks/09_how_small.ipynb",
-        r"With 1 × 16 all fifty are; for (\d+) bytes of flash",
-        fifty_seeds,
     ),
     Figure(FIRMWARE_README, marked("boards"), lambda: (boards_table(),)),
     Figure(FIRMWARE_README, marked("engines"), lambda: (engines_table(),)),

@@ -88,16 +88,19 @@ def _read(record):
 
 
 def guard_memory(server, limit):
-    """End the largest process that `server` has started whenever all of them together take more.
+    """End a process that `server` has started whenever all of them together take more.
 
-    server: process id; limit: bytes of resident memory. This is what can be done where the system
+    It is the one whose end gives back most. server: process id; limit: bytes of memory, with what
+    processes share counted once. This is what can be done where the system
     does not enforce a limit: it looks once a second, and helps against accidents, not against
     somebody who means to get around it. A limit on address space (setrlimit) would not do, since
     the emulator of notebook 06 reserves gigabytes that it never touches.
     Returns when the server has ended.
     """
     while server in (taken := {pid: _resident(pid) for pid in _family(server)}):
-        largest = max(taken, key=lambda pid: taken[pid] if pid != server else -1)
+        if sum(taken.values()) > limit:  # by a count that is quick and takes what is shared twice
+            taken = {pid: _memory(pid, "Pss:") for pid in taken}
+        largest = max(taken, key=lambda pid: _memory(pid, "Private_") if pid != server else -1)
         if sum(taken.values()) > limit and largest != server:
             print(f"Process {largest} ended: more than {limit >> 20} MB.", file=sys.stderr)
             with contextlib.suppress(ProcessLookupError):
@@ -123,6 +126,18 @@ def _resident(process):
         )
     except OSError:
         return 0
+
+
+def _memory(process, kind):
+    """Bytes of a process as Linux counts them, the lines that begin with `kind` together.
+
+    'Pss:': what it shares is divided among those who share it. 'Private_': what it does not share.
+    """
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
+        return 0
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(kind))
 
 
 def main(arguments):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import qemu
+from patience import HUNG
 
 PLATFORM = Path("/usr/share/arduino/hardware/arduino/avr")
 
@@ -106,7 +107,7 @@ def sizes(image):
     )
 
 
-def on_simavr(image, timeout=60):
+def on_simavr(image, timeout=HUNG):
     """What the image prints on an emulated ATmega328P, up to the line with which it ends."""
     command = ["simavr", "-m", "atmega328p", "-f", "16000000", str(image)]
     return qemu.watch(command, timeout, _plain)
@@ -117,7 +118,7 @@ def _plain(line):
     return re.sub(r"\x1b\[\d*m", "", line.rstrip("\n")).removesuffix("..") + "\n"
 
 
-def on_qemu(image, timeout=60):
+def on_qemu(image, timeout=HUNG):
     """The same in QEMU. Where an instruction that skips the next one is the last of a block, its
     version 7.2 hangs; one instruction per block has no such place."""
     known = subprocess.run(["qemu-system-avr", "-help"], capture_output=True, text=True).stdout
@@ -126,7 +127,7 @@ def on_qemu(image, timeout=60):
     return qemu.watch([*command, "-serial", "stdio", "-bios", str(image)], timeout)
 
 
-def some_lines_of_simavr(image, count, timeout=60):
+def some_lines_of_simavr(image, count, timeout=HUNG):
     """The first lines that an image prints which does not end."""
     lines = []
 

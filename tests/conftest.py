@@ -11,8 +11,9 @@ from workshop_utils import paths
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-LONGEST = ["test_notebooks", "test_course", "test_browser", "test_execute", "test_hub"]
-LONGEST += ["test_surroundings", "test_install"]
+LONGEST = ["test_notebooks", "test_hub", "test_course", "test_surroundings", "test_browser"]
+LONGEST += ["test_execute", "test_plain_c", "test_firmware", "test_install", "test_docs"]
+LONGEST += ["test_tools", "test_proof", "test_generated", "test_engine", "test_workers"]
 
 
 def pytest_collection_modifyitems(items):
@@ -42,9 +43,12 @@ def home(tmp_path, monkeypatch):
 def home_with_cache(tmp_path_factory):
     """A function that makes a folder to be WORKSHOP_HOME, with what Zig has compiled for others.
 
-    Zig's first build for a core takes half a minute, because it compiles its runtime too.
+    Zig's first build for a core takes half a minute, because it compiles its runtime too. So the
+    processes of pytest-xdist, whose folders lie side by side, share it.
     """
-    cache = tmp_path_factory.mktemp("zig-cache")
+    folder = tmp_path_factory.getbasetemp()
+    cache = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "zig-cache"
+    cache.mkdir(exist_ok=True)
 
     def make(home=None):
         home = home or tmp_path_factory.mktemp("home")

@@ -21,6 +21,7 @@ from functools import cache
 import host
 import numpy as np
 import tflite_factory as factory
+from patience import HUNG
 
 ENGINE = [
     *sorted(host.FIRMWARE.glob("engine/*.cc")),
@@ -87,7 +88,6 @@ def executions(result):
 
 _NUMBERS = [-1, 0, 1, 2, 3, 5, 6, 7, 9, 127, 128, 255, 256, 2**15, 2**16 - 1, 2**16, 2**31 - 1]
 _REALS = [0.0, -0.0, 1.0, 1e-45, 1e-30, 3e38, 6 / 2**31, float("nan"), float("inf"), -float("inf")]
-_TIMEOUT = 20  # seconds for TFLM to answer for a model
 
 
 def mutated(content, rng):
@@ -235,7 +235,7 @@ class _Tflm:
             self._start()
         try:
             self._pipe.send((tflite, inputs, kind))
-            said = self._pipe.recv() if self._pipe.poll(_TIMEOUT) else "TFLM hangs"
+            said = self._pipe.recv() if self._pipe.poll(HUNG) else "TFLM hangs"
         except (EOFError, ConnectionError):
             said = "TFLM crashes"
         if isinstance(said, str):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import HUNG
 
 FIRMWARE = Path(__file__).resolve().parents[1] / "firmware"
 FLAGS = ["-std=c++17", "-O1", "-g", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off"]
@@ -36,4 +37,4 @@ def run(program, *arguments, stdin=b""):
     """The finished process, with its output as bytes. One that hangs fails the test."""
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
     command = [program, *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, env=environment, timeout=60)
+    return subprocess.run(command, input=stdin, capture_output=True, env=environment, timeout=HUNG)

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+from patience import HUNG
+
 MOST_SECONDS, MOST_MEGABYTES = 5, 500
 CALL = """
 import json, resource, sys, time
@@ -21,7 +23,7 @@ print(json.dumps([said, used * 1024 / 1e6, seconds]))
 """
 
 
-def refused(setup, call, *arguments, seconds=120):
+def refused(setup, call, *arguments):
     """The sentence with which `call` refuses a file, and the MB of memory that it took (Linux).
 
     setup, call: Python; arguments are in sys.argv[1:]. Raises TimeoutExpired where it hangs, and
@@ -30,7 +32,7 @@ def refused(setup, call, *arguments, seconds=120):
     """
     code = CALL.format(setup=setup, call=call)
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=HUNG)
     assert result.returncode == 0, result.stderr[-3000:]
     said, megabytes, computed = json.loads(result.stdout.splitlines()[-1])
     assert said is not None, "It was accepted."
@@ -57,11 +59,11 @@ print(json.dumps(found))
 """
 
 
-def survived(setup, call, folder, seconds=300):
+def survived(setup, call, folder):
     """What `call`, Python with the variable `path`, says of each file in a folder: {name: a
     sentence, '' for one that it takes}. Raises as `refused` does, but not for what is taken."""
     command = [sys.executable, "-c", FOR_EACH.format(setup=setup, call=call), str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=HUNG)
     assert result.returncode == 0, result.stderr[-3000:]
     found = json.loads(result.stdout.splitlines()[-1])
     for name, (_, megabytes, computed) in found.items():

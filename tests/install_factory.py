@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import HUNG
 
 STAGES = ["boot", "pip", "venv", "sync", "editable"]
 TOOLS = "awk bash cat cp dirname env grep head ls mkdir mktemp mv rm rmdir sed sh sleep tail tee"
@@ -22,7 +23,7 @@ stage() {
     [ "${FAIL:-}" != "$1" ] || { echo "${MESSAGE:-}"; exit 1; }
     [ "${HANG:-}" = "$1" ] || return 0
     n=0 && touch "$CALLS.hangs"
-    until [ -e "$CALLS.go" ] || [ $n = 600 ]; do sleep 0.1; n=$((n + 1)); done
+    until [ -e "$CALLS.go" ] || [ $n = 12000 ]; do sleep 0.1; n=$((n + 1)); done
 }
 """
 # Plays python3, pip and uv; .venv/packages is the lock that uv was to install.
@@ -148,7 +149,7 @@ class Course:
 
 
 def finish(process):
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HUNG)
     return subprocess.CompletedProcess([], process.returncode, out, err)
 
 
@@ -175,7 +176,7 @@ class RealCourse(Course):
         wheels = base / "wheel house"
         wheels.mkdir()
         uv = f'#!/bin/sh\nexec "{Path(sys.executable).with_name("uv")}" "$@"\n'
-        self.lines = [make_wheel(wheels, "tiny", {"tiny.py": TINY})]
+        self.lines = [make_wheel(wheels, "tiny", {"tiny.py": TINY, "tests/one.py": ""})]
         self.lines.append(make_wheel(wheels, "uv", {"uv-1.0.data/scripts/uv": uv}))
         for wheel in wheels.iterdir():
             page = f"{wheel.name.partition('-')[0]}/index.html"

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import reference
 import tflite_factory as factory
+from patience import HUNG
 from proof import tflm
 
 from workshop_utils import emulator, inference, plain_c
@@ -95,7 +96,7 @@ class Program:
         source = self.folder / "host.c"
         source.write_text(self.source.read_text() + main)
         compile_c([*compiler, *STRICT, source, "-o", program])
-        done = subprocess.run([program], input=self.inputs, capture_output=True, timeout=120)
+        done = subprocess.run([program], input=self.inputs, capture_output=True, timeout=HUNG)
         assert done.returncode == 0, done.stderr.decode()[:2000]
         return self._split(done.stdout)
 

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from patience import HUNG
 
 LAST = ("# end", "# stopped: ", "# fault: ")
 
@@ -18,7 +19,7 @@ def require(*programs):
             pytest.skip(f"{program} is not installed")
 
 
-def run(image, timeout=20, machine="mps2-an386"):
+def run(image, timeout=HUNG, machine="mps2-an386"):
     """What the image prints, text, up to the line with which it ends.
 
     machine: QEMU's name of the board. timeout: seconds; after that the test fails. Only the

@@ -116,10 +116,20 @@ def test_a_former_example_of_a_curve_goes(library):
 
 
 @pytest.mark.parametrize(
-    "name, wanted", [("model", "Model"), ("sine_model", "SineModel"), ("net_2", "Net2")]
+    "name, wanted",
+    [("model", "Model"), ("sine_model", "SineModel"), ("net_2", "Net_2"), ("net2", "Net2")],
 )
 def test_library_name(name, wanted):
     assert arduino.library_name(name) == wanted
+
+
+def test_a_former_header_goes_and_what_is_not_ours_stays(tmp_path):
+    folder = arduino.export(OWN, tmp_path, "sine_model").folder
+    headers = folder / "src"
+    (headers / "sine_model.h").rename(headers / "former.h")
+    (headers / "mine.h").write_text("// mine")
+    arduino.export(OWN, tmp_path, "sine_model")
+    assert {path.name for path in headers.iterdir()} == {"mine.h", "sine_model.h"}
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

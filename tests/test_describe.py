@@ -110,3 +110,10 @@ def test_what_is_no_model_is_one_sentence(tmp_path):
         assert result.stderr.startswith("Error: ") and result.stderr.count("\n") == 1
     result = workshop(tmp_path / "none.tflite")
     assert result.exit_code == 1 and "No such file" in result.stderr
+
+
+def test_a_model_of_many_values_becomes_plain_c_and_no_program_of_the_firmware():
+    found = describe.model(factory.random_int8(1, (300, 5, 70)))
+    assert found["problem"] is None
+    assert [name for name, reason in found["engines"].items() if reason is None] == ["generated"]
+    assert all(found["programs"].values()) and all(found["boards"].values())

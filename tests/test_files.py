@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from patience import HUNG
 
 from workshop_utils import files, paths
 from workshop_utils.errors import MissingArtifact, WorkshopError
@@ -77,13 +78,13 @@ def test_a_lock_is_waited_for_as_long_as_it_is_said(tmp_path):
     def hold():
         with files.locked(path, "busy"):
             ready.set()
-            go.wait(60)
+            go.wait(HUNG)
 
     other = threading.Thread(target=hold)
     other.start()
-    assert ready.wait(60)
+    assert ready.wait(HUNG)
     threading.Timer(0.2, go.set).start()
-    with files.locked(path, "busy", timeout=60):
+    with files.locked(path, "busy", timeout=HUNG):
         assert go.is_set()
     other.join()
 

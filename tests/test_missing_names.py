@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from jupyter_client.manager import KernelManager
+from patience import HUNG
 
 from workshop_utils import missing_names, paths
 
@@ -44,7 +45,7 @@ def kernel(notebook, tmp_path_factory):
     manager.start_kernel(env=environment, extra_arguments=[f"--config={settings}"])
     client = manager.client()
     client.start_channels()
-    client.wait_for_ready(timeout=120)
+    client.wait_for_ready(timeout=HUNG)
     yield client
     client.stop_channels()
     manager.shutdown_kernel(now=True)
@@ -56,12 +57,12 @@ def failure(kernel, code, cell):
         "execute_request", {"code": code, "silent": False}, metadata={"cellId": cell}
     )
     kernel.shell_channel.send(message)
-    while (reply := kernel.get_shell_msg(timeout=120))["parent_header"] != message["header"]:
+    while (reply := kernel.get_shell_msg(timeout=HUNG))["parent_header"] != message["header"]:
         pass
     assert reply["content"]["status"] == "error", "A run of all cells would go on."
     while True:
         try:
-            said = kernel.get_iopub_msg(timeout=60)
+            said = kernel.get_iopub_msg(timeout=HUNG)
         except queue.Empty:
             raise AssertionError("The kernel shows no error.") from None
         if said["msg_type"] == "error" and said["parent_header"] == message["header"]:

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from workshop_utils import pictures
 
@@ -138,3 +139,12 @@ def test_frames_that_equal_both_neighbours_are_left_out():
 def test_what_is_no_picture_is_refused(matrix, lines):
     with pytest.raises(ValueError, match=r"shape \(n, 5, 5\)"):
         pictures.microbit(matrix, lines)
+
+
+def test_where_it_is_not_shown_words_stand_in_its_place():
+    """A notebook that JupyterLab does not trust has the text beside the picture, and no picture."""
+    shown = pictures.led(np.array([0, 128, 255], np.uint8))
+    data, metadata = DisplayFormatter().format(shown)
+    assert data["image/svg+xml"] == shown.data
+    (alt,) = metadata["image/svg+xml"].values()
+    assert "swells and fades every 2 seconds" in alt and alt in data["text/plain"]

@@ -186,6 +186,22 @@ def test_c_and_cpp_and_two_models_in_one_program(tmp_path):
     assert list(map(int, printed)) == [*one, *one, *two]
 
 
+@pytest.mark.parametrize("compiler", plain.host_compilers())
+def test_a_compiler_without_the_functions_takes_the_plain_loop(tmp_path, compiler):
+    """As GCC before version 10 does on a Cortex-M4: it says SIMD32, and has no function for it."""
+    command = [*plain.host_compilers()[compiler], "-D__ARM_FEATURE_SIMD32=1"]
+    program = plain.Program(tmp_path, [OWN, PROOF["sine 7-6-5-3 per channel"]])
+    assert not program.wrong(program.on_host(command))
+
+
+def test_a_model_of_many_values(tmp_path):
+    """More than a sweep of the firmware takes."""
+    compiler = next(iter(plain.host_compilers().values()))
+    models = [factory.random_int8(1, (300, 5, 70)), factory.random_int8(2, (65, 1))]
+    program = plain.Program(tmp_path, models)
+    assert not program.wrong(program.on_host(compiler))
+
+
 # ---- What it costs
 
 
@@ -257,7 +273,7 @@ def test_the_same_model_makes_the_same_bytes():
 
 @pytest.mark.parametrize(
     "name", ["", "Model", "2a", "a-b", "a b", "stdint", "math", "print", "a__b", "a_", "_a", "ä",
-             "a" * 25, "a\n"]
+             "a" * 25, "a\n", "features", "wire", "aux"]
 )  # fmt: skip
 def test_names_that_cannot_be(name):
     with pytest.raises(WorkshopError, match=r"^The model cannot be called .* in C: take up to 24"):

@@ -13,6 +13,7 @@ import time
 import nbformat
 import numpy as np
 import pytest
+from patience import HUNG
 
 from workshop_utils import paths, upstream
 from workshop_utils.device import tflite
@@ -140,16 +141,16 @@ def test_a_kernel_executes_code_before_anybody_asks(tmp_path):
     )
     client = manager.blocking_client()
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HUNG
         while not trace.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert trace.exists()
         client.start_channels()
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=HUNG)
         printed = []
         client.execute_interactive(
             "print('left' in globals(), 'pathlib' in globals())",
-            timeout=60,
+            timeout=HUNG,
             output_hook=lambda message: printed.append(message["content"].get("text", "")),
         )
         assert "".join(printed).split() == ["False", "False"]

@@ -5,6 +5,7 @@ holds one folder of the library's name); PlatformIO's library.json.
 """
 
 import io
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,13 @@ def _files_of(example: str) -> tuple[str, str]:
 
 
 def library_name(name: str) -> str:
-    """What the library is called: sine_model becomes SineModel."""
-    return "".join(part.capitalize() for part in name.split("_")) or name
+    """What the library is called: sine_model becomes SineModel; net_2 is Net_2, and net2 Net2."""
+    return re.sub(r"(?:^|_)([a-z])", lambda letter: letter[1].upper(), name)
+
+
+def _is_made(path: Path) -> bool:
+    """Whether a header is one of ours, and not one that somebody put beside it."""
+    return "// Made by `workshop export c`" in path.read_text("utf-8", errors="replace")
 
 
 def _columns(name: str, count: int) -> list[str]:
@@ -68,7 +74,8 @@ def _columns(name: str, count: int) -> list[str]:
 def export(content: bytes, output: Path, name: str = "model", tested: str = "") -> Library:
     """Write the library into the folder `output`: as a folder, and as a ZIP beside it.
 
-    Files of a former export are replaced, and what this model has no example for is removed.
+    Files of a former export are replaced; of its files, examples and headers that this one does not
+    have are removed.
     Raises WorkshopError as `contents`, if a file cannot be written, and if there is a folder of
     that name that is no such library.
     """
@@ -79,8 +86,10 @@ def export(content: bytes, output: Path, name: str = "model", tested: str = "") 
     for path, text in texts.items():
         files.write(folder / path, text)
     with files.os_errors_as(f"Cannot write {folder}"):
-        for path in {path for example in EXAMPLES for path in _files_of(example)} - texts.keys():
-            (folder / path).unlink(missing_ok=True)
+        former = {folder / path for example in EXAMPLES for path in _files_of(example)}
+        former |= {path for path in folder.glob("src/*.h") if _is_made(path)}
+        for left in former - {folder / path for path in texts}:
+            left.unlink(missing_ok=True)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, text in sorted(texts.items()):

@@ -18,7 +18,10 @@ def model(content: bytes) -> dict[str, Any]:
     Raises WorkshopError if the bytes are no model.
     """
     parsed = tflite.parse(content)
-    engines = {engine: diagnosis.problem(parsed, engine) for engine in compiling.ENGINES}
+    engines = {
+        engine: diagnosis.problem(parsed, engine, "export" if engine == "generated" else None)
+        for engine in compiling.ENGINES
+    }
     problem = None if None in engines.values() else engines["compact"]
     fits = {
         name: engines["compact"] or preflight.problem(parsed, board)

@@ -207,7 +207,7 @@ def multiplications(answer: Any, shapes: Sequence[tuple[int, int]]) -> str:
 
 
 def factor_of_mistake(answer: Any, input_scale: float, output_scale: float) -> str:
-    """Notebook 08: the factor by which the wave is too large. None is the stub."""
+    """Notebook 08: the factor between the board's wave and ours. None is the stub."""
     if answer is None:
         return YOUR_TURN + "replace None by a formula of two numbers that the model holds."
     answer = _number(answer)
@@ -217,12 +217,12 @@ def factor_of_mistake(answer: Any, input_scale: float, output_scale: float) -> s
     if np.isclose(answer, wanted, rtol=1e-5):
         return RIGHT + "the answer was turned into a real number with the scale of the input."
     if np.isclose(answer, 1 / wanted, rtol=0.02):
-        return NOT_YET + "the wave is too large, but this would make it smaller. Turn it round."
+        return NOT_YET + "that leads from the board's wave to ours. Turn it round."
     if np.isclose(answer, wanted, rtol=0.1):
         return NOT_YET + (
             "read from the picture, that is right. Which two numbers of the model give it exactly?"
         )
-    return NOT_YET + "compare the largest y of the board with the largest y of the sine."
+    return NOT_YET + "compare the largest y of the board with the largest y of the healthy chip."
 
 
 def good_enough(answer: Any, configurations: "pd.DataFrame") -> str:
@@ -308,12 +308,12 @@ QUIZZES = {
     "noise": Quiz(
         {
             "a": (
-                "without noise, nothing moves.",
+                "here nothing moves that far.",
                 "the standard deviation is a typical size of the noise, not its limit.",
             ),
             "b": (
                 "about two thirds of Gaussian noise lie within one standard deviation.",
-                "there is no noise, so nothing moves.",
+                "count them: here nothing moves that far.",
             ),
             "c": (
                 "here it is most of them.",
@@ -326,7 +326,7 @@ QUIZZES = {
     "small model": Quiz(
         {
             "a": (
-                "this run was lucky with its seed. Section 5 shows what luck has to do with it.",
+                "this run came close. Section 5 shows what luck has to do with it.",
                 "eight bends would be enough for that. Section 5 shows why they are not where they "
                 "would have to be.",
             ),
@@ -336,7 +336,7 @@ QUIZZES = {
             ),
             "c": (
                 "it has learned next to nothing: too few steps, or too many dead neurons.",
-                "always answering 0 would cost 0.5. It did better than that.",
+                "always answering 0 would end 0.5 above the floor. It did better than that.",
             ),
         },
         lambda excess: "a" if _near_the_floor(excess) else "b" if excess < 0.4 else "c",
@@ -345,29 +345,47 @@ QUIZZES = {
     "larger model": Quiz(
         {
             "a": (
-                "there is no noise in this run.",
-                "the validation samples have noise that the training samples do not tell.",
+                "luck: these few validation samples happen to suit it.",
+                "the floor is what a perfect model has; nothing that it learns from says more.",
             ),
             "b": (
-                "what is left is noise, which nobody can predict.",
+                "a perfect model would be hardly better.",
                 "look at the last validation loss, and at the floor of notebook 2.",
             ),
             "c": (
-                "this run ended too early, or its network is too small. Section 4 says more.",
+                "in this run it stays above. Section 4 says why.",
                 "it had enough bends, in the right places.",
             ),
         },
-        lambda excess: "b" if _near_the_floor(excess) else "c",
+        lambda excess: "a" if excess < -data.TOLERANCE else "b" if _near_the_floor(excess) else "c",
+    ),
+    # by how much the answers differ beyond the largest example
+    "examples": Quiz(
+        {
+            "a": (
+                "",
+                "the steps are finer, if anything: 256 of them share a smaller range.",
+            ),
+            "b": (
+                "beyond the largest example every x has the same code.",
+                "look at the picture: its answers do change there.",
+            ),
+            "c": (
+                "here the examples reach far enough.",
+                "they do, but what reaches them is a code, and x was clipped to make it.",
+            ),
+        },
+        lambda change: "b" if change == 0 else "c",
     ),
     # bytes of the int8 file per byte of the float file
     "size": Quiz(
         {
             "a": (
                 "this network is large enough for its weights to be most of the file.",
-                "the weights do shrink to a quarter. But are they most of the file?",
+                "the weights do shrink to a quarter. But what else is in the file?",
             ),
             "b": (
-                "only the weights shrink, and they are a small part of the file.",
+                "only the weights shrink, and they are not the whole file.",
                 "compare the two rows of the table once more.",
             ),
             "c": (
@@ -381,7 +399,7 @@ QUIZZES = {
     "instructions": Quiz(
         {
             "a": (
-                "several multiplications share an instruction here.",
+                "with so many multiplications, everything around them hardly counts.",
                 "numbers must be loaded, sums scaled and rounded, loops counted.",
             ),
             "b": (
@@ -431,9 +449,15 @@ QUIZZES = {
     # Accidents: the cause is what was done.
     "says one thing": Quiz(
         {
-            "a": ("", "before these 20 epochs it knew the wave. What has become of its neurons?"),
+            "a": (
+                "",
+                "a cell below says what its loss was before. What has become of its neurons?",
+            ),
             "b": ("the next cell counts them.", ""),
-            "c": ("", "they are the samples of notebook 4, which learned from them."),
+            "c": (
+                "",
+                "noise makes no neuron answer 0 for every sample. The next cell counts them.",
+            ),
         },
         lambda _: "b",
     ),
@@ -447,7 +471,10 @@ QUIZZES = {
     ),
     "two boards": Quiz(
         {
-            "a": ("", "the wave is still one, and smooth; damaged bytes would not be that kind."),
+            "a": (
+                "",
+                "its answers still follow one another; damaged bytes would not be that kind.",
+            ),
             "b": ("the weights of the other neurons are taken for too large or too small.", ""),
             "c": ("", "then there would be no wave at all, and a reason on the console."),
         },
@@ -475,7 +502,10 @@ QUIZZES = {
     ),
     "hardly moves": Quiz(
         {
-            "a": ("", "a dead network gives one answer only, and this is the model of notebook 5."),
+            "a": (
+                "",
+                "a dead network gives one answer only, whatever the firmware, and ours gives many.",
+            ),
             "b": ("to the network the whole turn looks like one and the same place.", ""),
             "c": ("", "then the wave would be upside down, and as large as ever."),
         },

@@ -45,7 +45,7 @@ FLASH_SECTIONS = {
 RAM_SECTIONS = {"data": ".data", "bss": ".bss"}
 
 _BUSY = "Another build is at work in {}; wait until it has ended."
-_BUSY_TIMEOUT = 300  # seconds
+_BUSY_TIMEOUT = 900  # seconds, as long as a build may take
 
 
 @dataclass(frozen=True)

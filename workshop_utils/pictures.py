@@ -6,15 +6,12 @@ Each says in words what it shows, and its background is its own, for light pages
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import ArrayLike
-
-if TYPE_CHECKING:
-    from IPython.display import SVG
 
 SECONDS = 5.0  # for one turn of the sine; a board takes two
 LINE = 17  # px from one line of a console to the next
@@ -120,16 +117,32 @@ def document(
 """
 
 
-def _svg(text: str) -> "SVG":
-    """A `document` as IPython shows it, with what it says in words for readers and pages."""
-    from IPython.display import SVG
+@dataclass(frozen=True)
+class Picture:
+    """A picture for a notebook. data: an SVG, text. alt: what it shows, in words.
 
+    The words are the picture's alternative text, and stand in its place where it is not shown:
+    JupyterLab shows no SVG that was stored by somebody else.
+    """
+
+    data: str
+    alt: str
+
+    def _repr_svg_(self) -> tuple[str, dict[str, str]]:
+        return self.data, {"alt": self.alt}
+
+    def __repr__(self) -> str:
+        return f"[Picture, shown when the cell is run] {self.alt}"
+
+
+def _svg(text: str) -> Picture:
+    """A `document` as a notebook shows it."""
     root = ElementTree.fromstring(text)
     words = [root.findtext(f"{{http://www.w3.org/2000/svg}}{part}") for part in ("title", "desc")]
-    return SVG(text, metadata={"alt": ". ".join(filter(None, words))})
+    return Picture(text, ". ".join(filter(None, words)))
 
 
-def led(brightness: ArrayLike, seconds: float = 2.0) -> "SVG":
+def led(brightness: ArrayLike, seconds: float = 2.0) -> Picture:
     """An LED that goes through `brightness` (0 to 255, shape (n,)) once in `seconds`, for ever."""
     levels = np.asarray(brightness)
     values = [f"{value / 255:.2f}" for value in levels]
@@ -154,7 +167,7 @@ def led(brightness: ArrayLike, seconds: float = 2.0) -> "SVG":
     return _svg(text)
 
 
-def microbit(matrix: ArrayLike, lines: Sequence[str], seconds: float = SECONDS) -> "SVG":
+def microbit(matrix: ArrayLike, lines: Sequence[str], seconds: float = SECONDS) -> Picture:
     """A micro:bit whose 5 x 5 LEDs go through `matrix` once in `seconds`, beside its console.
 
     matrix: how bright each LED is, from the top left, shape (n, 5, 5), in any unit: the brightest

@@ -30,13 +30,19 @@ if TYPE_CHECKING:
     import jinja2
 
 _WIDTH = 100  # characters of a line
-# A folder with such a file in it would hide the one that is meant.
+# A folder with such a file in it would hide the one that is meant: of C, of POSIX and the systems'
+# own, which C's include in turn, and of Arduino, where case may not tell files apart.
 _HEADERS = (
-    "arduino|assert|binary|client|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|"
-    "memory|new|pins_arduino|print|printable|server|setjmp|signal|stdalign|stdarg|stdatomic|stdbool|"
-    "stddef|stdint|stdio|stdlib|stdnoreturn|stream|strings?|tgmath|threads|time|tone|uchar|udp|"
-    "unistd|wchar|wctype|wiring_private|wstring"
+    "aliases|alloca|assert|complex|ctype|dirent|dlfcn|elf|endian|errno|error|fcntl|features|"
+    "fenv|float|getopt|glob|grp|inttypes|iso646|langinfo|libgen|limits|link|locale|malloc|math|"
+    "memory|newlib|poll|pthread|pwd|reent|regex|regexp|sched|search|semaphore|setjmp|signal|"
+    "spawn|stdalign|stdarg|stdatomic|stdbit|stdbool|stdckdint|stddef|stdint|stdio|stdlib|"
+    "stdnoreturn|strings?|syscall|syslog|tar|term|termios|tgmath|threads|time|uchar|unistd|"
+    "utime|values|varargs|wait|wchar|wctype|wordexp|"
+    "abi|api|arduino|binary|client|eeprom|esp|ethernet|hid|keyboard|mouse|new|pins_arduino|"
+    "print|printable|sd|server|servo|spi|stream|tone|udp|wifi|wire|wiring_private|wstring"
 )
+_DEVICES = "aux|con|nul|prn|com[0-9]|lpt[0-9]"  # no file of Windows is called so
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def layers(content: bytes) -> list[Layer]:
     content: flatbuffer. Raises WorkshopError, one sentence, for a model that is not of int8 layers
     in a row.
     """
-    model = diagnosis.check(content, "generated")
+    model = diagnosis.check(content, "generated", "export")
     found, codes = [], (-128, 127)
     for operator in model.operators:
         layer = _layer(model, operator, codes)
@@ -224,11 +230,11 @@ def _inside(text: str) -> int:
 
 def check_name(name: str) -> None:
     """Raise WorkshopError unless `name` can begin the names of a C program."""
-    if not re.fullmatch(rf"(?!({_HEADERS})$)[a-z](_?[a-z0-9])*", name) or len(name) > 24:
+    if not re.fullmatch(rf"(?!({_HEADERS}|{_DEVICES})$)[a-z](_?[a-z0-9])*", name) or len(name) > 24:
         raise WorkshopError(
             f"The model cannot be called {name!r} in C: take up to 24 small letters, digits and "
             "single _ between them, a letter first, and not the name of a header that C, C++ or "
-            "Arduino has."
+            "Arduino has, or of a device."
         )
 
 

@@ -91,8 +91,8 @@ def png(figure: Figure) -> bytes:
 def describe_pictures() -> None:
     """Have a notebook's kernel show figures by way of `png`, with their alternative text.
 
-    nbconvert looks for the text in the metadata of the output. Where no picture can be shown, the
-    text stands in place of it.
+    nbconvert and the course's part of JupyterLab look for it in the metadata of the output. It is
+    no output of its own: nbval would compare figures in it that differ between processors.
     """
     from IPython import get_ipython
 
@@ -101,9 +101,6 @@ def describe_pictures() -> None:
         formatters = shell.display_formatter.formatters
         formatters["image/png"].for_type(
             Figure, lambda figure: (png(figure), {"alt": alt_text.describe(figure)})
-        )
-        formatters["text/plain"].for_type(
-            Figure, lambda figure, printer, _: printer.text(alt_text.describe(figure))
         )
 
 

@@ -8,6 +8,7 @@ needed, or no longer works. Nothing is imported here before it is asked for.
 import functools
 import importlib
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -113,6 +114,19 @@ def kernel_manager(name: str) -> tuple[Any, list[Any]]:
             return clients[-1]
 
     return Manager(kernel_name=name), clients
+
+
+def provide(manager: Any, provisioner: Callable[..., Any], **options: Any) -> None:
+    """Have a kernel manager start its kernel with a provisioner of this class: jupyter_client 8.10.
+
+    options: what the class takes besides what every provisioner takes. By rights a kernel's
+    description names its provisioner, and the environment of the program that starts the kernel
+    has an entry point of that name; the environment of the hub has nothing of the course.
+    """
+    if manager.provisioner is None:
+        manager.provisioner = provisioner(
+            kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec, parent=manager, **options
+        )
 
 
 def kernel_argument_to_execute(code: str) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from patience import HUNG
 
 if not hasattr(signal, "SIGHUP"):
     pytest.skip("the system has no signals but those of the console", allow_module_level=True)
@@ -39,7 +40,7 @@ def run(tmp_path, body, number=None):
         assert folder.startswith(str(tmp_path))
         if number:
             process.send_signal(number)
-        _, errors = process.communicate(timeout=100)
+        _, errors = process.communicate(timeout=HUNG)
     try:
         os.kill(int(child), 0)
         lives = True

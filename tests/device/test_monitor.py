@@ -171,6 +171,15 @@ def test_a_sweep_with_and_without_its_header(player):
     assert record.columns == ["q_in", "q_out"] and len(record.rows) == 9
 
 
+@pytest.mark.parametrize("inputs", [1, 64, 700])
+def test_a_header_of_many_columns_is_one_line(player, inputs):
+    names = [*(f"q_in{number}" for number in range(inputs)), "q_out"]
+    row = ",".join(["-128"] * len(names))
+    with opened_console(player, text(",".join(names), row, "# end")) as opened:
+        record = monitor.read(opened, boards.UNNAMED)
+    assert record.columns == names and record.skipped == 0 and len(record.rows) == 1
+
+
 def test_unplugged_in_the_middle(player, model):
     def show(line, columns, row):
         if line.startswith("1.2"):
@@ -209,7 +218,7 @@ def test_noise_without_an_end_is_no_sign_of_life(player):
         opened_console(player, b"\x80\xff" * 100, forever=True) as opened,
         pytest.raises(WorkshopError, match=r"lines that came in made no sense"),
     ):
-        monitor.read(opened, V2, silence=0.1)
+        monitor.read(opened, V2, silence=2)
 
 
 @pytest.mark.parametrize("said", ["stopped: operator CONV_2D is not supported", "fault: HardFault"])
@@ -542,6 +551,34 @@ def test_a_port_needs_no_board(player, reset_by_opening, tmp_path, tflm, widths)
         "# end",
         f"{count} of {count} equal to TFLM's answers",
     ]
+
+
+@pytest.mark.parametrize(
+    "change, missing, line",
+    [
+        (lambda lines: lines[101:], 101, "155 of 155"),  # it began before somebody listened
+        (lambda lines: [*lines[:9], "7,\x7f", *lines[10:]], 1, "255 of 255"),
+        (lambda lines: [lines[0], *[lines[5]] * 256], 255, "256 of 256"),
+    ],
+)
+def test_a_table_with_gaps_is_no_proof(
+    player, reset_by_opening, model, model_file, tflm, change, missing, line
+):
+    reset_by_opening(text(*change(answers_of(model)), "# end"))
+    result = workshop("--port", player.name, "--check", "--model", model_file)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == f"{line} equal to TFLM's answers"
+    assert f"Not all answers came in: {missing} of the table's inputs" in result.stderr
+
+
+def test_rows_missing_of_several_inputs(player, reset_by_opening, tmp_path, tflm):
+    content = tflite_factory.quantized(tflite_factory.sine_layers((7, 6, 5, 3)))
+    path = tmp_path / "model.tflite"
+    path.write_bytes(content)
+    lines = answers_of(content)
+    reset_by_opening(text(*lines[:-3], "# end"))
+    result = workshop("--port", player.name, "--check", "--model", path)
+    assert result.exit_code == 1 and "came in: 3 of the table's inputs" in result.stderr
 
 
 def test_an_emulated_uno(player, reset_by_opening, model, model_file, tmp_path, tflm):

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from patience import HUNG
 
 from workshop_utils import files, firmware, paths
 from workshop_utils.device import compiling, processes
@@ -17,7 +18,7 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTE
 
 # It has a child; `pids` lists both.
 SLOW = """#!/bin/sh
-sleep 300 &
+sleep 3600 &
 echo $$ $! >> "{pids}"
 wait
 """
@@ -59,7 +60,7 @@ def running(pids):
 
 def wait_for(pids, process=None):
     """Until a slow program has listed itself."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + HUNG
     while not pids.exists() or not pids.read_text().endswith("\n"):
         assert time.monotonic() < end and (process is None or process.poll() is None)
         time.sleep(0.05)
@@ -67,7 +68,7 @@ def wait_for(pids, process=None):
 
 def gone(pids):
     """Whether all is over now or in a moment, as far as the system needs one."""
-    end = time.monotonic() + 2
+    end = time.monotonic() + 30
     while running(pids) and time.monotonic() < end:
         time.sleep(0.05)
     return pids.exists() and not running(pids)
@@ -76,13 +77,13 @@ def gone(pids):
 def test_code_and_output_of_a_program():
     code = "import sys; print('out', flush=True); print('err \\u00e4', file=sys.stderr); exit(3)"
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    ended, said = processes.run([sys.executable, "-c", code], 60, env=environment)
+    ended, said = processes.run([sys.executable, "-c", code], HUNG, env=environment)
     assert (ended, said.split()) == (3, ["out", "err", "\u00e4"])
 
 
 def test_a_program_gets_no_input_and_its_own_folder(tmp_path):
     code = "import os, sys; print(repr(sys.stdin.read()), os.getcwd())"
-    assert processes.run([sys.executable, "-c", code], 60, cwd=tmp_path)[1].split() == [
+    assert processes.run([sys.executable, "-c", code], HUNG, cwd=tmp_path)[1].split() == [
         "''",
         str(tmp_path.resolve()),
     ]
@@ -113,7 +114,7 @@ def test_a_program_that_does_not_want_to_end_is_ended(tmp_path, pids, monkeypatc
 def test_what_sigterm_did_before_it_does_afterwards(handler):
     former = signal.signal(signal.SIGTERM, handler)
     try:
-        processes.run([sys.executable, "-c", ""], 60)
+        processes.run([sys.executable, "-c", ""], HUNG)
         assert signal.getsignal(signal.SIGTERM) == handler
     finally:
         signal.signal(signal.SIGTERM, former)
@@ -138,7 +139,13 @@ def is_unlocked(home):
 
 @needs_signals
 def test_a_build_that_takes_too_long_leaves_no_compiler(slow_compiler, pids, monkeypatch):
+    run = processes.run
+
+    def compiling_alone_has_a_limit(command, timeout, **options):
+        return run(command, timeout if "--build" in command else HUNG, **options)
+
     monkeypatch.setattr(compiling, "_BUILD_TIMEOUT", 4)
+    monkeypatch.setattr(processes, "run", compiling_alone_has_a_limit)
     with pytest.raises(WorkshopError, match=r"^The build was stopped: it took more than 4 seconds"):
         firmware.build(toolchain="gcc", home=Home(slow_compiler))
     assert gone(pids) and is_unlocked(slow_compiler)
@@ -160,6 +167,6 @@ def test_a_build_that_is_stopped_leaves_no_compiler(slow_compiler, pids, number)
     )
     wait_for(pids, build)
     build.send_signal(number)
-    said, _ = build.communicate(timeout=30)
+    said, _ = build.communicate(timeout=HUNG)
     assert build.returncode not in (0, None) and "Traceback" not in said, said
     assert gone(pids) and is_unlocked(slow_compiler)

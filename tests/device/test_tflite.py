@@ -388,13 +388,13 @@ def test_bytes_with_the_mark_alone_are_damaged():
 
 def is_model_or_sentence(content):
     """Whether parse gives a model, in bounded time; if not, it must be the one sentence."""
-    began = time.monotonic()
+    began = time.process_time()
     try:
         parsed = tflite.parse(content)
     except WorkshopError as error:
         assert str(error) == DAMAGED or NO_MODEL.match(str(error))
         parsed = None
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     if parsed:
         for operator in parsed.operators:
             assert {*operator.inputs, *operator.outputs} <= set(range(-1, len(parsed.tensors)))
@@ -485,7 +485,7 @@ def test_a_large_model_is_read_without_copying_its_weights():
     wide = [tflite_factory.Layer(np.ones((4000, 1), np.int8)) for _ in range(1)]
     wide.append(tflite_factory.Layer(np.ones((1000, 4000), np.int8)))
     content = tflite_factory.fully_connected(wide)
-    began = time.monotonic()
+    began = time.process_time()
     weights = tflite.parse(content).tensors[3]
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert weights.values().base is not None and weights.size == 4_000_000

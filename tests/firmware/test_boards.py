@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import qemu
 from elftools.elf.elffile import ELFFile
+from patience import HUNG
 
 from workshop_utils import c_source, emulator, firmware, inference, paths
 from workshop_utils.device import boards, console, images
@@ -124,7 +125,7 @@ def in_rp2040js(rp2040js, build):
         file = build("pico").file(program)
         script = Path(__file__).with_name("rp2040.mjs")
         result = subprocess.run(
-            ["node", script, rp2040js, file], capture_output=True, text=True, timeout=60
+            ["node", script, rp2040js, file], capture_output=True, text=True, timeout=HUNG
         )
         assert result.returncode == 0, result.stderr
         return result.stdout, json.loads(result.stderr.splitlines()[-1])

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from patience import HUNG
 from record_factory import record
 
 from workshop_utils import paths
@@ -145,7 +146,7 @@ def lab(tmp_path_factory):
 
 def _address(server, log):
     """Wait until the server says where it is; that it said so with an address is no matter."""
-    for _ in range(600):
+    for _ in range(10 * HUNG):
         found = re.search(r"(http://127\.0\.0\.1:\d+)/lab", log.read_text())
         if found:
             return found[1]
@@ -159,7 +160,9 @@ def _address(server, log):
 def browser():
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-dev-shm-usage"],
+            timeout=1000 * HUNG,
         )
         yield chromium
         chromium.close()
@@ -169,6 +172,7 @@ def browser():
 def page(browser, screenshots, request):
     """An empty page. `page.asked` collects the addresses that it asks for, `page.said` errors."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(1000 * HUNG)
     page = context.new_page()
     page.asked, page.said = [], []
     page.on("request", lambda asked: page.asked.append(asked.url))
@@ -203,8 +207,8 @@ def test_an_attendee_goes_through_the_course(lab, page, screenshots):
 
 
 def wait_for_notebook(page, name):
-    page.wait_for_function(OPEN, arg=name, timeout=60_000)
-    page.wait_for_function(IDLE, timeout=60_000)
+    page.wait_for_function(OPEN, arg=name)
+    page.wait_for_function(IDLE)
     page.locator(".jp-Notebook:visible .jp-MarkdownOutput h1").first.wait_for()
 
 
@@ -215,8 +219,8 @@ def run_all(page, name):
     page.evaluate(WATCH)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_function(DONE, timeout=90_000)
-    page.wait_for_function(IDLE, timeout=60_000)
+    page.wait_for_function(DONE)
+    page.wait_for_function(IDLE)
     bars = [text for text in page.evaluate("() => [...window.shown]") if " epochs" in text]
     assert bool(bars) == (name[:2] in ("03", "04"))
     moving = r"^ *\d+% \|.*\| \d+ of 60 epochs, loss \d\.\d+, val_loss \d\.\d+, \d+ s left$"
@@ -264,7 +268,6 @@ def turn_a_knob(page, screenshots):
         "before => { const image = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) "
         ".widget-html img'); return image.src !== before && image.naturalWidth > 400 }",
         arg=before,
-        timeout=10_000,
     )
     page.wait_for_timeout(1000)
     page.screenshot(path=screenshots / "05_knobs.png")
@@ -344,6 +347,7 @@ def test_the_page_of_a_run_reads_well(browser, screenshots, tmp_path, scheme, wi
     context = browser.new_context(
         viewport={"width": width, "height": 768}, device_scale_factor=scale, color_scheme=scheme
     )
+    context.set_default_timeout(1000 * HUNG)
     page = context.new_page()
     for path in (report, compared):
         page.goto(path.as_uri())

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ import nbclient
 import nbformat
 import pytest
 import yaml
+from patience import HUNG
 
 from workshop_utils import machine
 from workshop_utils.cli import main
@@ -163,9 +165,10 @@ def installed(name):
     return program
 
 
+@cache
 def help_of(*command):
     result = subprocess.run(
-        [*map(str, command), "--help"], capture_output=True, text=True, cwd=PROJECT, timeout=60
+        [*map(str, command), "--help"], capture_output=True, text=True, cwd=PROJECT, timeout=HUNG
     )
     assert result.returncode == 0, (command, result.stderr)
     return result.stdout

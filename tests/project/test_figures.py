@@ -93,15 +93,3 @@ def test_the_stored_table_is_what_the_firmware_takes(board, engine, home_with_ca
     assert dict(zip(firmware.BOARD_COLUMNS, row, strict=True)) == stored, (
         "out of date: .venv/bin/python benchmarks/firmware.py --csv measures it anew"
     )
-
-
-def test_notebook_8_counts_the_seeds_of_its_table():
-    rows = readme.read(firmware.DATA / "fifty_seeds.csv")
-    good = {
-        neurons: [row["good"] for row in rows if row["NEURONS"] == neurons]
-        for neurons in ["8", "16"]
-    }
-    assert {neurons: (cells.count("True"), len(cells)) for neurons, cells in good.items()} == {
-        "8": (46, 50),
-        "16": (50, 50),
-    }

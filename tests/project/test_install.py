@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from install_factory import LOCK, PYPROJECT, REAL, STAGE, STAGES, Course, RealCourse, finish, write
@@ -52,9 +51,10 @@ def test_first_call_sets_up_and_the_second_does_nothing_and_is_quick(course):
     assert course.stages() == STAGES and course.left() == []
     assert (course.venv / "packages").read_text() == LOCK
     os.utime(course.lock, (1, 1))  # a new time stamp is no change
-    start = time.monotonic()
+    start = os.times()
     result = course.run(cwd="/")
-    assert time.monotonic() - start < 3
+    used = os.times()
+    assert sum(used[2:4]) - sum(start[2:4]) < 2, "seconds of the processor's, for children"
     assert result.returncode == 0 and len(result.stdout.splitlines()) == 1
     assert result.stderr == "" and course.stages() == []
 
@@ -276,7 +276,9 @@ def test_all_of_it_with_and_without_a_network(tmp_path):
     disturbing = {"PIP_USER": 1, "UV_SYSTEM_PYTHON": 1, "PYTHONDONTWRITEBYTECODE": 1}
     disturbing |= {**real.online, "PIP_INDEX_URL": "", "PIP_CONFIG_FILE": real.base / "pip.conf"}
     assert real.run("--run", "x", **disturbing).stdout == "['run', 'x']\n" and real.is_ready()
-    assert len(list(real.venv.glob("lib/*/site-packages/__pycache__/tiny.*.pyc"))) == 1
+    (packages,) = real.venv.glob("lib/*/site-packages")
+    compiled = {path.name.partition(".")[0] for path in packages.rglob("*.pyc")}
+    assert "tiny" in compiled and (packages / "tests/one.py").exists() and "one" not in compiled
     write(real.folder, {"notebooks/01_a.ipynb": "changed", "pyproject.toml": PYPROJECT + "#\n"})
     real.set_up(**real.online)
     assert (real.venv / "pristine/01_a.ipynb").read_text() == "as it came"

@@ -10,6 +10,7 @@ import link_notebooks
 import nbformat
 import pytest
 from notebook_factory import solutions
+from patience import HUNG
 
 from workshop_utils import exercises, paths
 from workshop_utils.errors import WorkshopError
@@ -34,7 +35,7 @@ def tags(cell):
 
 def test_nbval_accepts_every_notebook_in_order(tmp_path):
     """A fresh kernel each, all outputs compared but those that differ from machine to machine."""
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-cell-timeout=300", "-q"]
+    command = [sys.executable, "-m", "pytest", "--nbval", f"--nbval-cell-timeout={HUNG}", "-q"]
     result = subprocess.run(
         [
             *command,

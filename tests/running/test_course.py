@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import truth
 from click.testing import CliRunner
 from notebook_factory import printed, solutions, write_notebook, write_solved
 
@@ -225,33 +226,26 @@ def test_help(command):
     assert result.exit_code == 0 and "Usage" in result.stdout
 
 
-def environment(home):
-    return {**os.environ, "WORKSHOP_HOME": str(home)}
-
-
-def workshop(home, *arguments, course=paths.NOTEBOOKS_DIR):
+def workshop(home, *arguments, course=paths.NOTEBOOKS_DIR, **environment):
     """The command in a process of its own. course: the folder that it takes for notebooks/."""
     program = "import pathlib, sys; from workshop_utils import cli, paths; "
     program += "paths.NOTEBOOKS_DIR = pathlib.Path(sys.argv.pop(1)); cli.main()"
     return subprocess.run(
         [sys.executable, "-c", program, course, *arguments],
-        env=environment(home),
+        env={**os.environ, "WORKSHOP_HOME": str(home), **environment},
         capture_output=True,
         text=True,
     )
 
 
 def test_a_missing_artifact_names_the_notebook_and_the_command(tmp_path):
+    """On the terminal; and the notebook shows the sentence alone."""
     result = workshop(tmp_path, "run", "--only", "06")
     assert result.returncode == 1
     assert "06_microcontroller.ipynb, cell In [3]: MissingArtifact" in result.stderr
     assert "notebook 05_tensorflow_lite.ipynb makes it" in result.stderr
     assert "workshop catch-up 06" in result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_the_notebook_shows_the_sentence_alone(tmp_path):
-    workshop(tmp_path, "run", "--only", "06")
     copy = nbformat.read(tmp_path / "output" / "06_microcontroller.ipynb", as_version=4)
     (error,) = [o for c in copy.cells for o in c.get("outputs", []) if o.output_type == "error"]
     assert len(error.traceback) == 1 and "is missing" in error.traceback[0]
@@ -267,6 +261,7 @@ def changed_run(tmp_path_factory):
     solved = tmp_path_factory.mktemp("solved")
     for path in notebooks.select():
         write_solved(path, solved / path.name)
+        truth.with_claims(solved / path.name, solved / path.name, chosen)
     result = workshop(home, "run", *arguments, course=solved)
     return home, result, before
 
@@ -306,6 +301,12 @@ def test_a_run_that_does_not_learn_says_so_and_why(changed_run):
     assert "no conversion can mend that" in quantized
 
 
+def test_a_run_contradicts_no_claim(changed_run):
+    claims = truth.found(changed_run[0] / "output")
+    assert len(claims) == sum(map(len, truth.CLAIMS.values()))
+    assert not [claim for claim, holds in claims.items() if not holds]
+
+
 def test_the_solutions_are_right_whatever_the_parameters_are(changed_run):
     for path in sorted((changed_run[0] / "output").glob("*.ipynb")):
         if not notebooks.tagged_source(path, "exercise"):
@@ -317,17 +318,36 @@ def test_the_solutions_are_right_whatever_the_parameters_are(changed_run):
         assert len(right) == len(solutions(path)) > 0, path.name
 
 
-def test_the_same_seed_makes_the_same_bytes(changed_run, tmp_path):
-    home, *_ = changed_run
+@pytest.fixture(scope="module")
+def run_again(changed_run, tmp_path_factory):
+    """The home of a second run of 04 to 06, in which there is no TFLM.
+
+    A package that fails to import stands in for a platform where there is no such package.
+    """
+    home, fake = tmp_path_factory.mktemp("again"), tmp_path_factory.mktemp("fake")
+    package = fake / "tflite_micro" / "__init__.py"
+    package.parent.mkdir()
+    package.write_text("raise ImportError('no package here')\n")
+    shutil.copytree(changed_run[0] / "models", home / "models")
+    for made in ("model.keras", "model_no_quant.tflite", "model.tflite", "model.cc"):
+        (home / "models" / made).unlink()
     chosen = ["-p", "SEED", "7", "-p", "EPOCHS", "1", "-p", "BATCH_SIZE", "256"]
-    shutil.copytree(home / "models", tmp_path / "models")
-    for made in ("model.keras", "model.tflite", "model.cc"):
-        (tmp_path / "models" / made).unlink()
-    result = workshop(tmp_path, "run", "--from", "04", "--to", "06", *chosen)
+    result = workshop(home, "run", "--from", "04", "--to", "06", *chosen, PYTHONPATH=str(fake))
     assert result.returncode == 0, result.stderr
+    return home
+
+
+def test_the_same_seed_makes_the_same_bytes(changed_run, run_again):
     for made in ("model_no_quant.tflite", "model.tflite", "model.cc"):
-        again = (tmp_path / "models" / made).read_bytes()
-        assert again == (home / "models" / made).read_bytes(), made
+        again = (run_again / "models" / made).read_bytes()
+        assert again == (changed_run[0] / "models" / made).read_bytes(), made
+
+
+def test_without_tflm_the_notebooks_go_on(run_again):
+    for name in ("05_tensorflow_lite", "06_microcontroller"):
+        said = printed(run_again / "output" / f"{name}.ipynb")
+        assert "has no Python package for this machine" in said
+    assert "of 256 answers of the chip equal those of LiteRT" in said
 
 
 def test_the_run_says_nothing_on_stderr(changed_run):
@@ -396,38 +416,6 @@ def test_copies_and_page_are_small(changed_run):
     output = changed_run[0] / "output"
     assert sum(path.stat().st_size for path in output.glob("*.ipynb")) < 1_000_000
     assert (output / "report.html").stat().st_size < 2_000_000
-
-
-def test_without_tflm_the_notebooks_go_on(changed_run, tmp_path):
-    """A package that fails to import stands in for a platform where there is no such package."""
-    fake = tmp_path / "tflite_micro"
-    fake.mkdir()
-    (fake / "__init__.py").write_text("raise ImportError('no package here')\n")
-    environment_without = environment(changed_run[0]) | {"PYTHONPATH": str(tmp_path)}
-    output = tmp_path / "output"
-    result = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "workshop_utils.cli",
-            "run",
-            "--from",
-            "05",
-            "--to",
-            "06",
-            "--output",
-            output,
-        ],
-        env=environment_without,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    for name in ("05_tensorflow_lite", "06_microcontroller"):
-        assert "has no Python package for this machine" in printed(output / f"{name}.ipynb")
-    assert "of 256 answers of the chip equal those of LiteRT" in printed(
-        output / "06_microcontroller.ipynb"
-    )
 
 
 def test_running_from_elsewhere_writes_to_the_home(small_course, tmp_path):

@@ -101,12 +101,13 @@ def test_links_between_files_become_links_within_the_page(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     text = "[a](02_b.ipynb) [b](09_no.ipynb) [c](glossary.md#flat-buffer) [d](../README.md)"
+    text += " [e](../firmware/engine/engine.cc)"
     write_notebook(folder / "01_a.ipynb", [nbformat.v4.new_markdown_cell(text)])
     write_notebook(folder / "02_b.ipynb")
     made = page.rebuild(folder).read_text()
     for link in ('"#02_b">a<', '"#glossary-flat-buffer">c<', '"#contents">d<'):
         assert link in made
-    assert "09_no" not in made
+    assert "09_no" not in made and "engine.cc" not in made
 
 
 def test_solutions_are_folded_and_nothing_else(tmp_path):

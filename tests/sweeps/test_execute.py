@@ -9,6 +9,7 @@ import sys
 import nbformat
 import pytest
 import sweep_tasks
+from patience import HUNG
 
 from workshop_utils.errors import WorkshopError
 from workshop_utils.sweeps import execute, run, spec
@@ -70,6 +71,8 @@ def workshop(*arguments, quick=False, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Shells let what they start in the background ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         **options,
     )
 
@@ -155,7 +158,7 @@ def test_ctrl_c_and_resume(tmp_path, monkeypatch):
         if line.startswith("[ "):
             break
     os.killpg(started.pid, signal.SIGINT)
-    _, said = started.communicate(timeout=60)
+    _, said = started.communicate(timeout=HUNG)
     sentence = "Stopped. What has ended is in the table; --resume goes on.\n"
     assert (started.returncode, said) == (130, sentence)
     done = rows_by_seed(folder)
@@ -163,7 +166,7 @@ def test_ctrl_c_and_resume(tmp_path, monkeypatch):
     before = sweep_tasks.calls()
 
     resumed = workshop(spec, "--output", folder, "--resume", quick=True)
-    printed, said = resumed.communicate(timeout=200)
+    printed, said = resumed.communicate(timeout=HUNG)
     assert (resumed.returncode, said) == (0, "")
     assert f"{len(done)} of 100 runs are done already" in printed
     rows = rows_by_seed(folder)
@@ -179,7 +182,7 @@ def test_the_full_path_and_its_report(tmp_path):
     text = "mode: grid\nparameters: {SEED: [1, 2], LAYERS: [1, 3], NEURONS: 2, EPOCHS: 3}"
     spec.write_text(text)
     started = workshop(spec, "--output", folder, "--workers", 1)
-    printed, said = started.communicate(timeout=300)
+    printed, said = started.communicate(timeout=HUNG)
     assert (started.returncode, said) == (0, ""), said
     assert "4 runs ended well, 0 failed" in printed
     _, rows = execute.read(folder)
@@ -194,7 +197,7 @@ def test_the_full_path_and_its_report(tmp_path):
     assert [int(row["weights"]) for row in rows] == [weights[int(row["LAYERS"])] for row in rows]
 
     reported = workshop("report", folder)
-    _, said = reported.communicate(timeout=200)
+    _, said = reported.communicate(timeout=HUNG)
     assert (reported.returncode, said) == (0, "")
     notebook = nbformat.read(folder / "report.ipynb", 4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

@@ -272,3 +272,8 @@ def monitor(
         echo(comparison.text)
         if comparison.first:
             raise WorkshopError(f"The board does not print what it should: {comparison.first}.")
+        if comparison.missing:
+            raise WorkshopError(
+                f"Not all answers came in: {comparison.missing:,} of the table's inputs are "
+                "missing; run this again and press the board's reset button once it waits."
+            )

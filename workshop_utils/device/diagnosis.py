@@ -61,7 +61,8 @@ def problem(model: Model, engine: str = "compact", program: str | None = None) -
     """Why an engine cannot run a model: one sentence, the first cause and its cure; None if it can.
 
     engine: 'compact', 'generated' or 'tflm'. program: 'wave', which gives the model one value and
-    takes one; 'sweep', which takes int8 models of up to 64 values; None for what either can run.
+    takes one; 'sweep', which takes int8 models of up to 64 values; None for what either can run;
+    'export' for a program of somebody else, which takes any number.
     """
     layers = [operator for operator in model.operators if operator.name == OPERATOR]
     found = _problem_of_graph(model) or _problem_of_operators(model)
@@ -516,6 +517,8 @@ def _problem_of_use(model: Model, engine: str, program: str | None) -> str | Non
         "wave": lambda: _problem_of_wave(*sizes),
         "sweep": lambda: _problem_of_sweep(model, max(sizes)),
     }
+    if program == "export":
+        return None
     if program is not None:
         return reasons[program]()
     found = [reason() for reason in reasons.values()]

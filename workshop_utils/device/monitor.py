@@ -1,6 +1,7 @@
 """What a board prints on its serial console: read, drawn and compared with the model's answers."""
 
 import errno
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,10 @@ from workshop_utils.device.tflite import Tensor
 from workshop_utils.errors import WorkshopError, missing_package, with_command
 
 SILENCE = 10  # seconds without a line, after which something is wrong
-_LONGEST = 200  # characters of a line that makes sense
+# Bytes without a line's end after which there will be none: of noise, and of what may be the header
+# of a table of many columns.
+_LONGEST_NOISE, _LONGEST_LINE = 200, 2**16
+_NOISE = re.compile(rb"[^ -~\r]")
 _WAVE = ["x", "y", "led"]
 _SWEEP = ["q_in", "q_out"]
 
@@ -188,7 +192,7 @@ def _take(line: str, record: Record, show: Show | None) -> bool:
 
 
 def _lines(opened: Any, board: Board) -> Iterator[str | None]:
-    """The lines that come in, without their ends; None each time that nothing came in for a while.
+    """The lines that come in, without their ends; None after all that came in at once, or nothing.
 
     The first line counts only if it is a header or a remark: of any other one the begin may be
     missing, and the rest make sense nevertheless.
@@ -202,10 +206,8 @@ def _lines(opened: Any, board: Board) -> Iterator[str | None]:
             raise WorkshopError(
                 f"The {board.title} was unplugged: its serial port {opened.name} went away."
             ) from error
-        if not received:
-            yield None
         *complete, pending = (pending + received).split(b"\n")
-        if len(pending) > _LONGEST:
+        if len(pending) > (_LONGEST_NOISE if _NOISE.search(pending) else _LONGEST_LINE):
             complete, pending = [*complete, pending], b""
         for line in complete:
             text = line.rstrip(b"\r").decode("ascii", errors="replace")
@@ -213,6 +215,7 @@ def _lines(opened: Any, board: Board) -> Iterator[str | None]:
                 text = None
             first = False
             yield text
+        yield None
 
 
 def _silent(opened: Any, board: Board, record: Record, silence: float) -> str:
@@ -262,12 +265,14 @@ def picture(columns: list[str], row: Sequence[Any], width: int = 61) -> str:
 @dataclass(frozen=True)
 class Comparison:
     """equal: how many of the total inferences are as they should be. first: the first that is not,
-    in words, or None. runtime: 'TFLM' or 'LiteRT', whose answers they were compared with."""
+    in words, or None. runtime: 'TFLM' or 'LiteRT', whose answers they were compared with. missing:
+    how many of its inputs a sweep that came to its end did not print, or none that arrived."""
 
     equal: int
     total: int
     first: str | None
     runtime: str
+    missing: int = 0
 
     @property
     def text(self) -> str:
@@ -318,7 +323,11 @@ def compare(record: Record, model: bytes, invoke: Invoke, runtime: str) -> Compa
             f"{','.join(f'{value:g}' for value in expected[number])}"
         )
     name = {"tflm": "TFLM", "litert": "LiteRT"}[runtime]
-    return Comparison(int(np.sum(good)), len(record.rows), first, name)
+    missing = 0
+    if record.ended and not is_wave:
+        came = len({row[0] for row in record.rows} if inputs == 1 else record.rows)
+        missing = max(0, (console.answers(",".join(record.columns)) or 0) - came)
+    return Comparison(int(np.sum(good)), len(record.rows), first, name, missing)
 
 
 _Answers = Callable[[NDArray[Any]], NDArray[Any]]

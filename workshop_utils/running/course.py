@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
 from workshop_utils.progress import bar_layout
 from workshop_utils.running import notebooks, records, uptodate
+from workshop_utils.running.fork import Zygote
 from workshop_utils.running.kernel import Kernel
 from workshop_utils.running.page import REPORT, is_page, render, shows
 from workshop_utils.running.records import RECORD, is_record
 from workshop_utils.upstream import import_nbformat
+
+_START_TIMEOUT = 600  # seconds, for a kernel that imports TensorFlow on a very busy machine
 
 
 def run(
@@ -48,8 +51,8 @@ def run(
     _require_own(output_dir, selected)
     with files.os_errors_as(f"Cannot make the folder {output_dir}"):
         output_dir.mkdir(parents=True, exist_ok=True)
-    with files.artifacts_locked(home):
-        return _run(selected, values, output_dir, say, progress, resume, home)
+    with files.artifacts_locked(home), closing(Zygote()) as zygote:
+        return _run(selected, values, output_dir, say, progress, resume, home, zygote)
 
 
 def _run(
@@ -60,10 +63,13 @@ def _run(
     progress: bool,
     resume: bool,
     home: Home,
+    zygote: Zygote | None,
 ) -> Path:
     environment = uptodate.environment()
     page, executed, failure = output_dir / REPORT, [], None
     record, ahead = records.Record(output_dir, selected, values, home), None
+    if sum(map(notebooks.imports_tensorflow, selected)) < 2:
+        zygote = None  # it would have nothing to share
     try:
         for number, notebook in enumerate(selected):
             label = f"[{number + 1}/{len(selected)}] {notebook.stem}"
@@ -80,11 +86,14 @@ def _run(
             if ahead and ahead.notebook != notebook:
                 ahead.stop()
                 ahead = None
-            kernel, ahead = ahead or Kernel(notebook, home), None
+            kernel, ahead = ahead or Kernel(notebook, home, zygote), None
             try:
-                # While this one runs, the next kernel starts and imports what it is going to need.
-                if number + 1 < len(selected):
-                    ahead = Kernel(selected[number + 1], home)
+                # While this one runs, the next kernel starts and imports what it is going to need;
+                # but not one that would first wait for the zygote.
+                for following in selected[number + 1 : number + 2]:
+                    forked = zygote if notebooks.imports_tensorflow(following) else None
+                    if forked is None or forked.is_ready():
+                        ahead = Kernel(following, home, zygote)
                 failure = execute(notebook, copy, own, kernel, label if progress else None)
             finally:
                 kernel.stop()
@@ -159,6 +168,7 @@ def execute(
             language="python",
             progress_bar=bar and {"desc": bar, "leave": False, "bar_format": bar_layout("cells")},
             km=kernel.manager,
+            start_timeout=_START_TIMEOUT,
             store_widget_state=False,
         )
     except papermill.PapermillExecutionError as error:

@@ -1,39 +1,43 @@
 """Jupyter kernels that start before they are needed."""
 
-import ast
 import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from workshop_utils import files, paths, quiet, upstream
+from workshop_utils import paths, quiet, upstream
 from workshop_utils.doctor import KERNEL
 from workshop_utils.errors import WorkshopError, with_command
 from workshop_utils.paths import Home
 from workshop_utils.running import notebooks
+from workshop_utils.running.fork import Provisioner, Zygote
 
 
 class Kernel:
     """A Jupyter kernel for a notebook: started, and busy importing what the notebook imports.
 
-    home: what WORKSHOP_HOME is to it; None takes ours.
+    home: what WORKSHOP_HOME is to it; None takes ours. zygote: what forks it, see `fork`; a
+    notebook that imports TensorFlow waits until it can.
     It is the course's own one, whatever kernel the notebook was saved with elsewhere. Nobody waits
     for it here. Raises WorkshopError if Jupyter does not know it.
     """
 
-    def __init__(self, notebook: Path, home: Home | None = None) -> None:
+    def __init__(
+        self, notebook: Path, home: Home | None = None, zygote: Zygote | None = None
+    ) -> None:
         from jupyter_client.kernelspec import NoSuchKernel
 
         self.notebook = notebook
-        content = files.read_notebook(notebook)
         self.manager, self.clients = upstream.kernel_manager(KERNEL)
         arguments = [
             "--IPKernelApp.log_level=40",  # errors only
             # Without leaving names, so that a notebook that forgets an import still fails.
-            upstream.kernel_argument_to_execute(_imports(content)),
+            upstream.kernel_argument_to_execute(notebooks.imports(notebook)),
         ]
         quiet.tensorflow()  # by way of the environment, which the kernel inherits
         try:
+            if zygote:
+                upstream.provide(self.manager, Provisioner, zygote=zygote)
             self._call(
                 "start_kernel",
                 cwd=str(notebook.parent),
@@ -63,10 +67,3 @@ class Kernel:
         from jupyter_core.utils import run_sync
 
         return run_sync(getattr(self.manager, method))(**arguments)
-
-
-def _imports(content: dict[str, Any]) -> str:
-    """The import statements in a notebook's cells, a line each."""
-    nodes = notebooks.statements(content)
-    kinds = ast.Import | ast.ImportFrom
-    return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, kinds))

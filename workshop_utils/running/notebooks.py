@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -110,6 +111,18 @@ def statements(content: Mapping[str, Any]) -> list[ast.stmt]:
         with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
             found += ast.parse(source(cell)).body if cell["cell_type"] == "code" else []
     return found
+
+
+def imports(notebook: Path) -> str:
+    """The import statements in a notebook's cells, a line each."""
+    nodes = statements(files.read_notebook(notebook))
+    kinds = ast.Import | ast.ImportFrom
+    return "\n".join(ast.unparse(node) for node in nodes if isinstance(node, kinds))
+
+
+def imports_tensorflow(notebook: Path) -> bool:
+    """Whether one of its cells imports TensorFlow or Keras."""
+    return bool(re.search(r"(?m)^(import|from) (tensorflow|keras)\b", imports(notebook)))
 
 
 def _accept(notebook: Path, values: Mapping[str, Any], parameter: str) -> None:

@@ -173,7 +173,8 @@ def _glossary() -> str:
 def _linked_within_the_page(text: str, present: set[str]) -> str:
     """Markdown with its links between files turned into links within the page.
 
-    present: stems of the notebooks that are on the page; a link to another one becomes its text.
+    present: stems of the notebooks that are on the page; a link to another one, or to another
+    file of the project, becomes its text.
     """
 
     def notebook(link: re.Match[str]) -> str:
@@ -181,7 +182,8 @@ def _linked_within_the_page(text: str, present: set[str]) -> str:
 
     text = re.sub(r"\[([^\]]*)\]\((\d\d_\w+)\.ipynb\)", notebook, text)
     text = re.sub(r"\]\(glossary\.md(?:#([\w-]+))?\)", _glossary_link, text)
-    return re.sub(r"\]\((?:\.\./)?README\.md\)", "](#contents)", text)
+    text = re.sub(r"\]\((?:\.\./)?README\.md\)", "](#contents)", text)
+    return re.sub(r"\[([^\]]*)\]\(\.\./[^)]*\)", r"\1", text)
 
 
 def _glossary_link(link: re.Match[str]) -> str:

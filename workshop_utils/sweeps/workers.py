@@ -20,7 +20,7 @@ from workshop_utils.terminal import clipped
 
 FOLDER = ".workers"
 LONGEST_ERROR = 500  # characters, of what may be all that a compiler said
-ANSWER_SECONDS = 10  # for a scheduler, and for a worker that is to send what a run has made
+ANSWER_SECONDS = 30  # for a scheduler, and for a worker that is to send what a run has made
 LOOK_SECONDS = 0.5  # from one look at which workers there are to the next
 # Without a worker for so long, a sentence says so. Our own ones take a while to be restarted.
 PATIENCE_SECONDS = 20

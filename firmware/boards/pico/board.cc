@@ -27,7 +27,6 @@ struct Rp2040 {
 
 void Init() { StartPico<Rp2040>(); }
 
-
 void Write(char character) { WritePico<Rp2040>(character); }
 
 void SetLed(uint8_t brightness) { SetPicoLed<Rp2040>(brightness); }

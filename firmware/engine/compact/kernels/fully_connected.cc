@@ -6,10 +6,17 @@
 
 #include "engine/compact/kernels/fully_connected.h"
 
+// As on Cortex-M4, M7 and M33. GCC has these functions since its version 10.
+#if defined(__ARM_FEATURE_SIMD32) && defined(__has_builtin)
+#if __has_builtin(__builtin_arm_smlad)
+#define HAS_SIMD
+#endif
+#endif
+
 namespace engine {
 namespace {
 
-#if defined(__ARM_FEATURE_SIMD32)  // as on Cortex-M4, M7 and M33
+#ifdef HAS_SIMD
 
 constexpr int32_t kAtOnce = 4;
 
@@ -48,7 +55,7 @@ void FullyConnectedInt8(const Layer& layer, const int8_t* input, int8_t* output)
   const uint8_t* multiplier = reinterpret_cast<const uint8_t*>(layer.multipliers);
   const uint32_t multiplier_step = layer.multiplier_step;
   const int32_t zero_point = layer.output_zero_point;
-#if defined(__ARM_FEATURE_SIMD32)
+#ifdef HAS_SIMD
   const int8_t* const end = input + layer.columns;
   const uint32_t rest = layer.columns % kAtOnce;
   const int32_t offsets =
@@ -63,7 +70,7 @@ void FullyConnectedInt8(const Layer& layer, const int8_t* input, int8_t* output)
     // Sums wrap around, as the reference's do; hence unsigned.
     uint32_t sum = Load(bias);
     const int8_t* x = input;
-#if defined(__ARM_FEATURE_SIMD32)
+#ifdef HAS_SIMD
     for (; end - x >= kAtOnce; x += kAtOnce, weights += kAtOnce) {
       sum = AddProducts(sum, weights, x, offsets);
     }
