@@ -3,8 +3,8 @@
 - What an admin does to an account takes a form with a token: a link or a picture on somebody's page
   cannot do it for him.
 - A password may be longer than the 72 bytes that bcrypt reads.
-- Wrong passwords lock nobody out. They put the address that they come from into a slow lane, where
-  the right password still works.
+- Wrong passwords lock nobody out who comes from another address. They put the address that they
+  come from into a slow lane for that account, where the right password still works.
 """
 
 import asyncio

@@ -254,6 +254,13 @@ def model_bytes(model: Path | str | None = None, home: Home | None = None) -> by
         return c_source.read(_written_source(home or paths.home()))
     content = files.read_model(model)
     if tflite.foreign(content) is None:
+        try:
+            tflite.parse(content)
+        except WorkshopError as error:
+            raise WorkshopError(
+                f"{paths.display_path(model)} is a TensorFlow Lite model that is damaged or cut "
+                "off; fetch or make it again."
+            ) from error
         return content
     return c_source.from_bytes(content, paths.display_path(model))
 

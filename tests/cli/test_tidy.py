@@ -75,3 +75,22 @@ def test_what_nohup_ignores_stays_ignored(tmp_path):
         [sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}
     )
     assert result.returncode == 0 and list(tmp_path.iterdir()) == []
+
+
+def test_the_next_command_removes_what_a_killed_one_has_left_and_no_more(tmp_path):
+    kept = [tmp_path / "workshop-without-lock", tmp_path / "workshop-link"]
+    kept[0].mkdir()
+    kept[1].symlink_to(tmp_path, target_is_directory=True)
+    command = [sys.executable, "-c", SCRIPT.format(body=WAIT)]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        child, _ = process.stdout.readline().split()
+        there = set(tmp_path.iterdir())
+        assert len(there) == 3
+        run(tmp_path, "child.kill()")
+        assert set(tmp_path.iterdir()) == there, "That one was at work."
+        process.kill()
+    os.kill(int(child), signal.SIGKILL)
+    assert set(tmp_path.iterdir()) == there
+    run(tmp_path, "child.kill()")
+    assert set(tmp_path.iterdir()) == set(kept)

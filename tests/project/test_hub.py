@@ -792,7 +792,8 @@ def test_the_kubernetes_values_fit_the_image_and_the_single_machine():
         assert (paths.PROJECT / source).is_file()
     for line in values["hub"]["extraConfig"]["accounts"].splitlines():
         assert line.startswith(("import sys", "sys.path")) or line in single
-    cookies = config["JupyterHub"]["tornado_settings"]
+    cookies = dict(config["JupyterHub"]["tornado_settings"])
+    assert cookies.pop("slow_spawn_timeout") == 0
     assert f"tornado_settings = {cookies}".replace("'", '"') in single
     assert config["KubeSpawner"]["notebook_dir"] in single
     # repo2docker installs the course itself, too.

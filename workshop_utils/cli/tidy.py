@@ -10,6 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows, where what a killed command has left stays
+    fcntl = None  # type: ignore[assignment]
 
 # Ctrl-C is Python's own matter. Those that a system does not have are left out.
 _SIGNALS = ("SIGHUP", "SIGTERM", "SIGQUIT", "SIGBREAK", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
@@ -77,10 +83,15 @@ def _signals_as_exceptions() -> Iterator[Callable[[], None]]:
             signal.signal(number, signal.SIG_DFL)
 
 
+_PREFIX, _LOCK = "workshop-", ".at-work"
+
+
 @contextmanager
 def _temporary_folder() -> Iterator[None]:
+    _remove_leftovers()
     try:
-        folder = Path(tempfile.mkdtemp(prefix="workshop-"))
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        lock = _lock(folder)
     except OSError:  # A full disk is for the command to find, and the doctor to explain.
         yield
         return
@@ -89,7 +100,35 @@ def _temporary_folder() -> Iterator[None]:
     try:
         yield
     finally:
+        lock.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """A file in the folder that is locked as long as this process lives, or one forked from it.
+
+    It gets its name when it is locked, so that nobody finds it unlocked before.
+    """
+    draft = folder / f"{_LOCK}.new"
+    file = draft.open("wb")
+    if fcntl:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        draft.rename(folder / _LOCK)
+    return file
+
+
+def _remove_leftovers() -> None:
+    """Remove the folders of commands that were killed, so that they could not do it themselves."""
+    if not fcntl:
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        # Somebody else's, or one without a lock, or whose lock is held
+        with suppress(OSError):
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            with (folder / _LOCK).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end_children() -> None:

@@ -1,5 +1,6 @@
 """ELF images for a Cortex-M: what to load where, and which function is where."""
 
+import io
 import re
 import struct
 from bisect import bisect_right
@@ -9,6 +10,7 @@ from typing import Any
 from workshop_utils import files
 from workshop_utils.errors import WorkshopError, missing_package
 
+_MOST_BYTES = 64_000_000  # of an image, with all that is for debuggers
 _ALLOCATED = 2  # section flag SHF_ALLOC: it takes memory when the program runs
 
 
@@ -34,16 +36,16 @@ class Elf:
             raise missing_package("Reading an image", "pyelftools") from error
         self.path = Path(path)
         try:
-            with (
-                files.os_errors_as(f"Cannot read the image {self.path}"),
-                self.path.open("rb") as file,
-            ):
-                elf = ELFFile(file)
-                if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
-                    raise WorkshopError(f"{self.path.name} is not a program for Arm Cortex-M.")
-                self.segments = _segments(elf)
-                self.sections = _sections(elf)
-                self.symbols, self._functions = _symbols(elf)
+            with files.os_errors_as(f"Cannot read the image {self.path}"):
+                if self.path.is_fifo() or self.path.is_char_device():
+                    raise WorkshopError(f"{self.path} is no image but a device or a pipe.")
+                with self.path.open("rb") as file:
+                    elf = ELFFile(io.BytesIO(file.read(_MOST_BYTES)))
+            if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
+                raise WorkshopError(f"{self.path.name} is not a program for Arm Cortex-M.")
+            self.segments = _segments(elf)
+            self.sections = _sections(elf)
+            self.symbols, self._functions = _symbols(elf)
         except WorkshopError:
             raise
         except _broken(ELFError, ConstructError) as error:
