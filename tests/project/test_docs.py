@@ -396,7 +396,7 @@ def sections(path, wanted):
     return notebook
 
 
-@pytest.mark.parametrize(("number", "expected"), [(5, "1234"), (6, "1457")])
+@pytest.mark.parametrize(("number", "expected"), [(5, "12345"), (6, "1457")])
 def test_the_one_hour_timetable_runs_section_by_section(
     tmp_path, monkeypatch, home_with_cache, number, expected
 ):
