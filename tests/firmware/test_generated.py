@@ -94,7 +94,7 @@ def test_a_model_that_it_cannot_make_is_refused_and_the_image_stays(generated):
     image = generated(OWN)
     former = image.wave.read_bytes()
     floats = next(iter(factory.float_models().values()))
-    with pytest.raises(WorkshopError, match=r"^Layer 1's input is FLOAT32 and should be INT8; pla"):
+    with pytest.raises(WorkshopError, match=r"^The model computes in float32, and plain C"):
         generated(floats)
     assert image.wave.read_bytes() == former
     assert Elf(image.wave).functions("6engine7Predict")

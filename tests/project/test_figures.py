@@ -13,7 +13,7 @@ from workshop_utils.paths import Home
 PAGES = ("*.md", "docs/*.md", "firmware/*.md", "hub/*.md", "notebooks/*.md")
 
 # What has a unit and is no measurement: of hardware, of a format, of a rule.
-FACTS = {"2 kB", "14 lines", "256 answers", "256 bytes"}
+FACTS = {"2 kB", "14 lines", "256 answers", "256 bytes", "32 bytes"}
 UNITS = r"kB|bytes|instructions|clock cycles|answers|models|lines"
 COMMAND = re.compile(r"`[^`]*((benchmarks|tests|tools)/\w+|workshop )")
 

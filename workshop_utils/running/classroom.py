@@ -262,7 +262,8 @@ def draw(attendees: list[Attendee], target: Path | str) -> Path:
     kind = picture_format(target)
     notebooks = [path.stem for path in course_notebooks.notebooks().values()]
     rows = max(len(attendees), 1)
-    figure = Figure(figsize=(9, 1.1 + 0.3 * rows), dpi=120, layout="constrained")
+    size = (1.3 * len(notebooks), 1.1 + 0.3 * rows)
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
     axes = figure.add_subplot()
     for row, person in enumerate(attendees):
         for column, name in enumerate(notebooks):
