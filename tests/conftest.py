@@ -1,6 +1,7 @@
 """What several test files share: a small trained model in all its forms."""
 
 import os
+import signal
 from collections import defaultdict
 
 import numpy as np
@@ -9,6 +10,15 @@ import pytest
 from workshop_utils import paths
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# A shell lets what it starts in the background ignore these; here commands are to end by them.
+for _name, _handler in {
+    "SIGINT": signal.default_int_handler,
+    "SIGHUP": signal.SIG_DFL,
+    "SIGQUIT": signal.SIG_DFL,
+}.items():
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 LONGEST = ["test_notebooks", "test_hub", "test_course", "test_surroundings", "test_browser"]

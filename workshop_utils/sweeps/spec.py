@@ -68,6 +68,7 @@ def read(path: str | Path, confirmed: bool = False) -> Plan:
     confirmed: whether more than CONFIRM runs are meant. Raises WorkshopError, which names the file,
     for one that cannot be read, and for names, types, values and numbers of runs that cannot work.
     """
+    paths.require_course(paths.NOTEBOOKS_DIR)  # whose parameters a sweep may vary
     path = Path(path)
     with files.os_errors_as(f"Cannot read {path}"):
         if path.exists() and not path.is_file():
