@@ -24,7 +24,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from workshop_utils import convert, data, files, training
+from workshop_utils import convert, data, files, paths, training
 from workshop_utils.errors import WorkshopError, require_int
 from workshop_utils.running import notebooks
 from workshop_utils.sweeps.limits import CONFIRM, MAX_RUNS
