@@ -1,5 +1,6 @@
 """What a command leaves behind, whatever ends it: nothing but its results."""
 
+import logging
 import os
 import shutil
 import signal
@@ -57,6 +58,8 @@ def _signals_as_exceptions() -> Iterator[Callable[[], None]]:
         raise _Signal(number)
 
     def no_more_signals() -> None:
+        # What its tasks were waiting for has ended as well, and nobody asks for that any more.
+        logging.getLogger("asyncio").disabled = True
         for number in ours:
             signal.signal(number, signal.SIG_IGN)
 
