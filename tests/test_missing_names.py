@@ -53,9 +53,9 @@ def kernel(notebook, tmp_path_factory):
 
 def failure(kernel, code, cell):
     """Run code as JupyterLab runs a cell; returns the texts of the error that comes of it."""
-    message = kernel.session.msg(
-        "execute_request", {"code": code, "silent": False}, metadata={"cellId": cell}
-    )
+    # After an error a kernel leaves out what it is asked in the next moment, unless told not to.
+    content = {"code": code, "silent": False, "stop_on_error": False}
+    message = kernel.session.msg("execute_request", content, metadata={"cellId": cell})
     kernel.shell_channel.send(message)
     while (reply := kernel.get_shell_msg(timeout=HUNG))["parent_header"] != message["header"]:
         pass

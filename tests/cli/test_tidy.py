@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from patience import HUNG
+
+from workshop_utils.cli import tidy
 
 if not hasattr(signal, "SIGHUP"):
     pytest.skip("the system has no signals but those of the console", allow_module_level=True)
@@ -94,3 +97,13 @@ def test_the_next_command_removes_what_a_killed_one_has_left_and_no_more(tmp_pat
     assert set(tmp_path.iterdir()) == there
     run(tmp_path, "child.kill()")
     assert set(tmp_path.iterdir()) == set(kept)
+
+
+def test_whoever_runs_a_command_within_python_has_the_folder_of_before(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("TEMP", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    before = dict(os.environ)
+    with tidy.tidy():
+        assert tempfile.gettempdir() != str(tmp_path)
+    assert dict(os.environ) == before and tempfile.gettempdir() == str(tmp_path)

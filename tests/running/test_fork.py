@@ -93,7 +93,9 @@ import numpy, pandas, matplotlib.pyplot as plt, tensorflow, keras
 
 def handlers(name):
     logger = logging.getLogger(name)
-    return logger.level, [(type(h).__name__, h.stream.name) for h in logger.handlers]
+    # The stream of ipykernel's own has a file descriptor for a name, the next that was free.
+    return logger.level, [(type(h).__name__, h.stream.name if isinstance(h.stream.name, str)
+                           else "a descriptor") for h in logger.handlers]
 
 print(json.dumps({
     "arguments": sys.argv[:1] + sys.argv[3:],

@@ -98,11 +98,17 @@ def _temporary_folder() -> Iterator[None]:
     except OSError:  # A full disk is for the command to find, and the doctor to explain.
         yield
         return
+    former = dict(os.environ)
     os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder)))
     tempfile.tempdir = None  # It looks again.
     try:
         yield
     finally:
+        for name in ("TMPDIR", "TEMP", "TMP"):  # Python may go on, as after a command in a cell.
+            os.environ.pop(name, None)
+            if name in former:
+                os.environ[name] = former[name]
+        tempfile.tempdir = None
         lock.close()
         shutil.rmtree(folder, ignore_errors=True)
 
