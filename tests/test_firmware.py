@@ -220,6 +220,31 @@ def test_a_folder_with_a_space_and_settings_for_something_else(fresh_home, monke
 
 
 @pytest.mark.parametrize(
+    ("body", "right"),
+    [
+        ("return 2.0f * x - 1.0f;", lambda x: 2 * x - 1),
+        ("return __builtin_logf(1.0f + x);", np.log1p),  # of the compiler's library
+    ],
+)
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+def test_a_function_takes_the_models_place(home, toolchain, body, right):
+    if toolchain == "gcc":
+        qemu.require("arm-none-eabi-g++")
+    text = f"static float function(float x) {{ {body} }}\n"
+    image = firmware.build(engine="function", function=text, toolchain=toolchain)
+    result = emulator.run(image.wave)
+    x, y = (result.inferences[name].to_numpy() for name in ("x", "y"))
+    assert np.allclose(y, right(x), atol=1e-5)
+    assert firmware.costs(image.wave, result)["instructions"] > 0
+
+
+@pytest.mark.parametrize("choice", [{"engine": "function"}, {"function": "static float f;"}])
+def test_a_function_and_its_engine_belong_together(home, choice):
+    with pytest.raises(WorkshopError, match="needs a function, and no other one takes one"):
+        firmware.build(**choice)
+
+
+@pytest.mark.parametrize(
     ("choice", "sentence"),
     [
         ({"board": "toaster"}, "There is no board 'toaster'; choose one of emulator, host"),

@@ -81,6 +81,7 @@ def build(
     sources: Path | str | None = None,
     home: Home | None = None,
     program: str | None = None,
+    function: str | None = None,
 ) -> Image:
     """Compile the firmware and put its images in place. Returns an Image.
 
@@ -92,12 +93,16 @@ def build(
     folder of another copy of the firmware. Its model/model.cc is compiled as it stands; its images
     are named after the folder and leave the others alone. home: where to build; None takes
     WORKSHOP_HOME. program: 'wave' or 'sweep', the one that is wanted, which must be able to run the
-    model; None asks that of either. Two builds at a time in one folder wait for one another.
+    model; None asks that of either. function: C that defines `float function(float)`, such as a
+    formula or a table; with the engine 'function' it takes the model's place, and of the Image only
+    the wave runs. Two builds at a time in one folder wait for one another.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     home = home or paths.home()
     toolchain = toolchain or "zig"
     preset = compiling.preset(board, engine, toolchain, optimize)
+    if (engine == compiling.FUNCTION) != (function is not None):
+        raise WorkshopError("The engine 'function' needs a function, and no other one takes one.")
     if inferences_per_cycle < 1 or (cycles is not None and cycles < 0):
         raise WorkshopError("There must be 1 or more inferences per cycle, and 0 or more cycles.")
     settings: dict[str, object] = {
@@ -121,10 +126,13 @@ def build(
         raise compiling.cannot_build(folder, error) from error
     with files.locked(folder / ".lock", _BUSY.format(folder), _BUSY_TIMEOUT):
         source, content = Path(sources or "") / "model" / "model.cc", None
-        if sources is None:
+        if sources is None and function is None:
             source, content = folder / "model.cc", model_bytes(model, home)
             preflight.check(content, boards.find(board), engine, program)
-        if engine == "generated":
+        if function is not None:
+            _write_if_new(folder / "function.h", function)
+            settings["NETWORK"] = folder.as_posix()
+        elif engine == "generated":
             network = plain_c.header(content or c_source.read(source), "network")
             _write_if_new(folder / "network.h", network)
             settings["NETWORK"] = folder.as_posix()

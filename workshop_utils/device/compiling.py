@@ -17,6 +17,7 @@ from workshop_utils.device import boards, processes
 from workshop_utils.errors import WorkshopError, missing_package
 
 ENGINES = ("compact", "generated", "tflm")
+FUNCTION = "function"  # an engine without a model, see `firmware.build`
 
 TOOLCHAINS = ("zig", "gcc")
 
@@ -45,7 +46,7 @@ def preset(board: str, engine: str, toolchain: str, optimize: str) -> str:
     """CMake's preset for a build, after a look at the choices; WorkshopError if one is none."""
     spec = boards.find(board)
     for what, chosen, choices in (
-        ("engine", engine, ENGINES),
+        ("engine", engine, (*ENGINES, FUNCTION)),
         ("toolchain", toolchain, TOOLCHAINS),
         ("optimization", optimize, OPTIMIZATIONS),
     ):

@@ -1,4 +1,4 @@
-// The generated engine has the network in itself and reads no flatbuffer.
+// An engine that has the network, or a function, in itself reads no flatbuffer.
 
 #include "model/model.h"
 
