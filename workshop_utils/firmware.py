@@ -290,7 +290,10 @@ def remarks(model: Path | str | None = None, home: Home | None = None) -> list[s
 
 
 def _written_source(home: Home) -> Path:
-    """The model.cc that notebook 06 wrote, or else the project's own."""
+    """The model.cc that notebook 06 wrote, or else the project's own; the one and only model of a
+    project of one's own. Raises MissingArtifact if its notebook has not made it yet."""
+    if home.own_notebook:
+        return home.require(home.sensor_dir / "model.cc")
     written = home.firmware_model
     return written if written.is_file() else paths.FIRMWARE_REFERENCE_MODEL
 

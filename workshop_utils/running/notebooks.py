@@ -27,9 +27,20 @@ def select(
 ) -> list[Path]:
     """The notebooks to run: from number `first` to number `last`, or the one with number `only`.
 
-    Numbers are text such as '03' or '3'; None leaves that end open. Raises WorkshopError for a
-    number that does not exist, and if there is nothing to run.
+    Numbers are text such as '03' or '3'; None leaves that end open. In a project of one's own there
+    is one notebook, without a number. Raises WorkshopError for a number that does not exist, and if
+    there is nothing to run.
     """
+    home = paths.home()
+    if own := home.own_notebook:
+        if first or only or last:
+            raise WorkshopError(
+                f"{home.path} is a project of its own with one notebook, {own.name}: leave out "
+                "which one to run."
+            )
+        if not own.is_file():
+            raise WorkshopError(f"{own.name} is missing in {home.path}: give it that name again.")
+        return [own]
     every = notebooks()
     for number in (first, only, last):
         if number is not None and number.zfill(2) not in every:
