@@ -38,7 +38,25 @@ void PrintInteger(int32_t number) { PrintDigits(static_cast<uint32_t>(number), 1
 void PrintHexadecimal(uint32_t number) { PrintDigits(number, 16, 8, kNoPoint); }
 
 void PrintFixed(float number) {
-  PrintDigits(static_cast<uint32_t>(Nearest(number * 1000000.0f)), 10, 7, 6);
+  const int32_t millionths = Nearest(number * 1000000.0f);
+  if (millionths > INT32_MIN && millionths < INT32_MAX) {
+    PrintDigits(static_cast<uint32_t>(millionths), 10, 7, 6);
+    return;
+  }
+  // 2147 or more: a float32 of 2^exponent <= |number|, and with 12 bits of a fraction at most.
+  uint32_t bits;
+  __builtin_memcpy(&bits, &number, 4);
+  if (bits >> 31 != 0) board::Write('-');
+  uint32_t exponent = (bits >> 23 & 0xff) - 127;
+  uint32_t mantissa = bits << 8 | 0x80000000;
+  if (exponent > 30) {
+    exponent = 30;
+    mantissa = 0xfffffffe;  // INT32_MAX, and no fraction
+  }
+  PrintInteger(static_cast<int32_t>(mantissa >> (31 - exponent)));
+  board::Write('.');
+  const uint32_t fraction = mantissa << (exponent + 1) >> 20;
+  PrintDigits((fraction * 1000000 + 2048) >> 12, 10, 6, kNoPoint);
 }
 
 }  // namespace app
