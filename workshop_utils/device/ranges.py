@@ -42,7 +42,7 @@ class Ranges:
                 )
 
     @property
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, float]:
         """The same as definitions for CMake."""
         (input_from, input_to), (output_from, output_to) = self.x, self.y
         return {
