@@ -110,7 +110,12 @@ def test_foreign_bytes():
 
 @pytest.mark.parametrize(
     ("x", "words"),
-    [([], "shape"), ([[1.0]], "shape"), ([np.nan], "NaN"), (3.0, "shape")],
+    [
+        ([], "shape"),
+        ([[1.0, 2.0]], "of 1, but .* of 2: x has the shape"),
+        ([np.nan], "NaN"),
+        (3.0, "shape"),
+    ],
 )
 def test_bad_x(int8_tflite, float_tflite, x, words):
     for tflite in (int8_tflite, float_tflite):
