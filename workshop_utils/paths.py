@@ -154,9 +154,10 @@ class Home:
         notebook = self.made_by.get(path)
         if notebook is None:
             raise MissingArtifact(f"{missing}.")
-        command = f".venv/bin/workshop catch-up {_notebook_at_work(notebook)}"
         if self.own_notebook:
             command = f"{program('workshop')} run"
+        else:
+            command = f".venv/bin/workshop catch-up {_notebook_at_work(notebook)}"
         elsewhere = "" if self == home() else f"WORKSHOP_HOME={shlex.quote(str(self.path))} "
         raise MissingArtifact(
             with_command(
