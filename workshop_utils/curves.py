@@ -140,8 +140,9 @@ def steinhart_hart(x: npt.ArrayLike, y: npt.ArrayLike, full_scale: float) -> Cur
     """A thermistor's temperature in a voltage divider with the thermistor on the ground's side.
 
     x: codes of the analog-to-digital converter, shape (n,), within (0, full_scale). y: temperature
-    in °C, (n,). full_scale: the code of the whole supply, such as 1023. The three coefficients of
-    1/T = a + b ln R + c (ln R)^3 come from the samples; R is in units of the divider's resistor.
+    in °C, (n,). full_scale: the code of the whole supply, such as 1023. The four coefficients of
+    1/T = a + b ln R + c (ln R)^2 + d (ln R)^3 come from the samples. R is in units of the divider's
+    resistor; where it is in ohms, the square may be left out, and mostly is.
     Source: J. S. Steinhart, S. R. Hart, Calibration curves for thermistors, Deep-Sea Research 15
     (1968). Raises WorkshopError for codes and temperatures that cannot be.
     """
@@ -156,21 +157,22 @@ def steinhart_hart(x: npt.ArrayLike, y: npt.ArrayLike, full_scale: float) -> Cur
     def powers(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         inside = np.clip(rows[:, 0], 1e-6 * full_scale, (1 - 1e-6) * full_scale)
         log = np.log(inside / (full_scale - inside))
-        return np.stack([np.ones_like(log), log, log**3], axis=1)
+        return np.stack([np.ones_like(log), log, log**2, log**3], axis=1)
 
     # An error in 1/T is one of T by T squared: that is what is to be small.
     kelvin = y + ZERO_CELSIUS
     weights = kelvin**2
-    a, b, c = factors = np.linalg.lstsq(
+    a, b, c, d = factors = np.linalg.lstsq(
         powers(rows) * weights[:, None], weights / kelvin, rcond=None
     )[0]
     text = f"""\
 static float function(float x) {{
   float r = __builtin_logf(x / ({_float(full_scale)} - x)); // the logarithm of R
-  return 1.0f / ({_float(a)} + r * ({_float(b)} + r * r * {_float(c)})) - {_float(ZERO_CELSIUS)};
+  float per_kelvin = {_float(a)} + r * ({_float(b)} + r * ({_float(c)} + r * {_float(d)}));
+  return 1.0f / per_kelvin - {_float(ZERO_CELSIUS)};
 }}
 """
-    return Curve("formula", 3, text, lambda rows: 1 / (powers(rows) @ factors) - ZERO_CELSIUS)
+    return Curve("formula", 4, text, lambda rows: 1 / (powers(rows) @ factors) - ZERO_CELSIUS)
 
 
 def _rows(x: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -17,7 +17,8 @@ from workshop_utils.device.tflite import dequantize as dequantize
 from workshop_utils.device.tflite import quantize as quantize
 from workshop_utils.errors import TflmUnavailable, WorkshopError
 
-RUNTIMES = ("litert", "tflm")
+TITLES = {"litert": "LiteRT", "tflm": "TFLM"}
+RUNTIMES = tuple(TITLES)
 
 
 def predict(tflite_model: bytes, x: ArrayLike, runtime: str = "litert") -> NDArray[np.float32]:

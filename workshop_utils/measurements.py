@@ -21,7 +21,7 @@ import pandas as pd
 from workshop_utils import files
 from workshop_utils.data import MAX_INPUTS, MIN_SAMPLES, Array, check_pair
 from workshop_utils.errors import WorkshopError
-from workshop_utils.paths import display_path
+from workshop_utils.paths import NOTEBOOKS_DIR, display_path
 from workshop_utils.terminal import clipped, printable
 
 MAX_ROWS = 100_000
@@ -69,6 +69,23 @@ class Measurements:
 
 
 # ---- Reading
+
+
+def find(name: str) -> Path:
+    """The file that a notebook's CSV names: as it stands, or else one of the course's own.
+
+    name: a path, relative to the folder at work, or the name of a file in notebooks/data.
+    Raises WorkshopError if there is no such file.
+    """
+    if not isinstance(name, str):
+        raise WorkshopError(f"CSV is {name!r}, but must be the path of a CSV file, in quotes.")
+    path, own = Path(name).expanduser(), NOTEBOOKS_DIR / "data" / name
+    for found in (path, own):
+        if found.exists():
+            return found
+    raise WorkshopError(
+        f"CSV is {name!r}, but there is no such file in {Path.cwd()}, and the course has none."
+    )
 
 
 def read(path: Path | str) -> Measurements:
