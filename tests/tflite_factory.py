@@ -136,6 +136,24 @@ def quantized(layers, per_channel=False):
     return fully_connected(result, "int8", input_scale, zero_point)
 
 
+def in_units(content, x, y):
+    """The same int8 model in other units: inputs are x times as large, outputs y times.
+
+    Codes stay, and so do answers if x and y are powers of two: they change scales alone.
+    """
+
+    def change(model):
+        (graph,) = model.subgraphs
+        first, last = graph.operators[0], graph.operators[-1]
+        changes = [(graph.inputs[0], x), (first.inputs[1], 1 / x), (graph.outputs[0], y)]
+        changes += [(index, y) for index in last.inputs[1:]]
+        for index, factor in changes:
+            quantization = graph.tensors[index].quantization
+            quantization.scale = [scale * factor for scale in quantization.scale]
+
+    return edited(content, change)
+
+
 def _samples(inputs):
     grid = np.random.default_rng(0).uniform(0, 2 * np.pi / inputs, (1000, inputs))
     return np.sort(grid, axis=0) if inputs == 1 else grid

@@ -283,6 +283,25 @@ def _labels(answer: Any, table: "pd.DataFrame") -> list[Any]:
         return []
 
 
+def codes_between(answer: Any, least: float, greatest: float) -> str:
+    """Notebook 10: how many of 256 codes inputs from `least` to `greatest` use, both included, if
+    the codes cover 0 to `greatest`. None is the stub.
+    """
+    if answer is None:
+        return YOUR_TURN + "replace None by a number of codes."
+    answer = _number(answer)
+    if answer is None:
+        return NOT_YET + "one number is asked for."
+    exact = (greatest - least) / (greatest / 255)
+    if abs(answer - exact - 1) <= 1:
+        return RIGHT + "all others stand for inputs that never come."
+    if abs(answer - 255 * least / greatest) <= 2:
+        return NOT_YET + "those are the codes below the least input, which are wasted."
+    if abs(answer - 256) <= 1:
+        return NOT_YET + "the type has that many. Which of them does an input ever get?"
+    return NOT_YET + f"that is too {'few' if answer < exact else 'many'}. How large is a step?"
+
+
 def _number(answer: Any) -> int | float | None:
     """The answer as one finite number; a whole one as an int, however it is given.
 
@@ -515,6 +534,25 @@ QUIZZES = {
             "c": ("and that is the trap: on a real core it might not.", "look at the answers."),
         },
         lambda equal: "c" if equal else "b",
+    ),
+    # which of network, table and formula is off by least: 0, 1 or 2
+    "nearest curve": Quiz(
+        {
+            "a": (
+                "it puts its bends where the data wants them.",
+                "it has many more numbers to choose from, and each of them follows the noise a "
+                "little.",
+            ),
+            "b": (
+                "a few straight lines are enough for a curve as smooth as this.",
+                "between two of its places it can only go straight.",
+            ),
+            "c": (
+                "it has the fewest numbers, and so the noise moves it least.",
+                "few numbers cannot follow every bend of what was measured.",
+            ),
+        },
+        lambda nearest: "abc"[int(nearest)],
     ),
     "hardly moves": Quiz(
         {

@@ -155,7 +155,7 @@ def _add_run(person: Attendee, run: dict[str, Any]) -> None:
 
 def _add_doctor(person: Attendee, doctor: dict[str, Any]) -> None:
     """Notebook 1 asks the doctor, too; what is wrong is what the person needs help with."""
-    for name in set(paths.MADE_BY.values()) & person.states.keys():
+    for name in set(paths.Home(paths.PROJECT).made_by.values()) & person.states.keys():
         if name in doctor["done"]:
             person.states[name] = DONE
         elif person.states[name] == DONE and _time(doctor):  # Its results have been removed since.

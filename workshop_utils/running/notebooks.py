@@ -27,9 +27,20 @@ def select(
 ) -> list[Path]:
     """The notebooks to run: from number `first` to number `last`, or the one with number `only`.
 
-    Numbers are text such as '03' or '3'; None leaves that end open. Raises WorkshopError for a
-    number that does not exist, and if there is nothing to run.
+    Numbers are text such as '03' or '3'; None leaves that end open. In a project of one's own there
+    is one notebook, without a number. Raises WorkshopError for a number that does not exist, and if
+    there is nothing to run.
     """
+    home = paths.home()
+    if own := home.own_notebook:
+        if first or only or last:
+            raise WorkshopError(
+                f"{home.path} is a project of its own with one notebook, {own.name}: leave out "
+                "which one to run."
+            )
+        if not own.is_file():
+            raise WorkshopError(f"{own.name} is missing in {home.path}: give it that name again.")
+        return [own]
     every = notebooks()
     for number in (first, only, last):
         if number is not None and number.zfill(2) not in every:
@@ -90,6 +101,8 @@ def check_parameters(chosen: Mapping[str, Any], selected: Iterable[Path]) -> dic
                 names = ", ".join(sorted(known)) or "none"
                 raise WorkshopError(f"There is no parameter {name}; these notebooks have: {names}.")
             values[name] = typed(name, given, known[name])
+            if isinstance(values[name], str) and Path(values[name]).is_file():
+                values[name] = str(Path(values[name]).resolve())  # kernels run in another folder
             for path in selected:
                 if name in defaults[path]:
                     _accept(path, {**defaults[path], name: values[name]}, name)
