@@ -6,17 +6,19 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
+import tflite_factory
 from click.testing import CliRunner
 from nbconvert import HTMLExporter
 from notebook_factory import printed, write_notebook
 from patience import HUNG
 
-from workshop_utils import c_source, paths
+from workshop_utils import c_source, files, paths
 from workshop_utils.cli import main
 from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
@@ -351,20 +353,54 @@ def test_the_commands_there(monkeypatch, where, data):
     assert "own_sensor.ipynb is missing" in fails("run")
 
 
-def test_the_firmware_takes_the_projects_model(
-    monkeypatch, where, data, int8_tflite, home_with_cache
-):
+def test_the_firmware_takes_the_projects_model(monkeypatch, where, data, home_with_cache):
+    content = tflite_factory.halfway_int8()
     scaffold.make("new", data)
     folder = home_with_cache(where / "new")
-    model = folder / "models" / "own_sensor" / "model.cc"
-    model.parent.mkdir(parents=True)
-    model.write_text(c_source.to_c_source(int8_tflite))
+    files.write(folder / "models" / "own_sensor" / "model.cc", c_source.to_c_source(content))
     monkeypatch.chdir(folder)
     result = CliRunner().invoke(main, ["firmware", "sweep", "--csv", "answers.csv"])
     assert result.exit_code == 0, result.output
     (image,) = (folder / "firmware" / "images").glob("*-sweep.elf")
-    assert int8_tflite in image.read_bytes()
+    assert content in image.read_bytes()
     assert len((folder / "answers.csv").read_text().splitlines()) == 257
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_the_commands_of_its_page_work_as_they_stand(where, data, home_with_cache):
+    folder = where / 'it\'s my "first" one'
+    data.rename(where / "my own.csv")
+    scaffold.make(folder, where / "my own.csv")
+    home_with_cache(folder)
+    lab, run, on_the_chip = commands(folder)
+    environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(where / "jupyter")}
+
+    def call(command):
+        result = subprocess.run(["bash", "-c", command], cwd=folder, env=environment,
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                timeout=HUNG)  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    assert str(folder / "output" / "report.html") in call(run)
+    assert "temperature" in call(on_the_chip)
+    options = "--no-browser --allow-root --ServerApp.ip=127.0.0.1 --ServerApp.port=0"
+    options += " --IdentityProvider.token=secret"
+    server = subprocess.Popen(["bash", "-c", f"exec {lab} {options}"], cwd=folder,
+                              env=environment, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    try:
+        said = iter(server.stderr.readline, "")
+        address = r"(http://127\.0\.0\.1:\d+)/lab"
+        found = next(filter(None, (re.search(address, line) for line in said)))
+        request = urllib.request.Request(
+            f"{found[1]}/api/contents/own_sensor.ipynb", headers={"Authorization": "token secret"}
+        )
+        with urllib.request.urlopen(request, timeout=HUNG) as answer:
+            shown = json.load(answer)["content"]["cells"][0]["source"]
+        assert shown == 'CSV = "my own.csv"'
+    finally:
+        server.terminate()
+        server.communicate(timeout=HUNG)
 
 
 def test_a_home_that_is_set_is_said(where, data, home):
