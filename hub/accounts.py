@@ -3,16 +3,21 @@
 - What an admin does to an account takes a form with a token: a link or a picture on somebody's page
   cannot do it for him.
 - A password may be longer than the 72 bytes that bcrypt reads.
-- Wrong passwords lock nobody out who comes from another address. They put the address that they
-  come from into a slow lane for that account, where the right password still works.
+- Wrong passwords lock nobody out, and nobody waits behind somebody else's. For one account from one
+  address they cost a fixed pause, and one is compared at a time. A browser in which the account was
+  logged in before is a place of its own (OWASP: device cookies), wherever others try from.
 """
 
 import asyncio
 import base64
 import hashlib
+import hmac
+import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import bcrypt
 import nativeauthenticator
 from nativeauthenticator import NativeAuthenticator, handlers
 from nativeauthenticator.orm import UserInfo
@@ -43,49 +48,68 @@ def _accept_any_length():
 _accept_any_length()
 
 
-class SlowLane:
-    """Where password after password is tried for one account: one at a time, with pauses."""
+class Place:
+    """Where attempts for one account come from: an address, or a browser that is known."""
 
     def __init__(self):
-        self.failed, self.waiting, self.used = 0, 0, time.monotonic()
+        self.tried, self.used = 0, time.monotonic()
         self.turn = asyncio.Lock()
 
 
 class AccountsOfAClass(NativeAuthenticator):
     """NativeAuthenticator, which it extends, as the module says."""
 
-    failures_before_pauses = Integer(
-        5, help="So many wrong passwords for an account from one address cost no time."
+    free_attempts = Integer(
+        5, help="So many attempts for an account from one place cost no time."
     ).tag(config=True)
-    pause_seconds = Float(2, help="How long each further attempt takes.").tag(config=True)
-    most_waiting = Integer(20, help="More attempts at a time are refused.").tag(config=True)
+    pause_seconds = Float(2, help="What each further one costs, others or not.").tag(config=True)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._lanes = {}  # (name, address): SlowLane
+        self._places = {}  # (name, address or browser): Place
+        # Not in the thread of the hub, which bcrypt would stop; one per place waits here at most.
+        self._comparing = ThreadPoolExecutor(1)
 
     async def authenticate(self, handler, data):
         """The name of the account that name and password belong to, or None."""
         name = self.normalize_username(data.get("username", ""))
-        if not self.user_exists(name):
+        user = self.get_user(name)
+        if user is None:
             return None
-        now, place = time.monotonic(), (name, handler.request.remote_ip)
-        lane = self._lanes.setdefault(place, SlowLane())
-        lane.used = now
-        if lane.failed >= self.failures_before_pauses:
-            if lane.waiting >= self.most_waiting:
-                raise web.HTTPError(429, "Too many attempts at a time. Please try again later.")
-            lane.waiting += 1
-            try:
-                async with lane.turn:
-                    await asyncio.sleep(self.pause_seconds)
-            finally:
-                lane.waiting -= 1
-        found = await super().authenticate(handler, data)
-        lane.failed = 0 if found else lane.failed + 1
-        for old in [at for at, other in self._lanes.items() if now - other.used > 3600]:
-            del self._lanes[old]
-        return found
+        cookie = f"workshop-known-{name}"
+        browser = handler.get_signed_cookie(cookie)
+        place = self._place(name, browser or handler.request.remote_ip)
+        place.tried += 1
+        if place.tried > self.free_attempts:
+            await asyncio.sleep(self.pause_seconds)
+        password = shortened(data.get("password", "")).encode()
+        async with place.turn:
+            digest = await asyncio.get_running_loop().run_in_executor(
+                self._comparing, bcrypt.hashpw, password, user.password
+            )
+        valid = [hmac.compare_digest(digest, user.password), user.is_authorized]
+        if user.has_2fa:
+            valid.append(user.is_valid_token(data.get("2fa")))
+        if not all(valid):
+            return None
+        place.tried = 0
+        handler.set_signed_cookie(
+            cookie,
+            browser or secrets.token_hex(),
+            path=handler.hub.base_url,
+            secure=handler.request.protocol == "https",
+            httponly=True,
+            samesite="Lax",
+        )
+        return name
+
+    def _place(self, name, where):
+        now = time.monotonic()
+        for old in [at for at, place in self._places.items() if now - place.used > 3600]:
+            del self._places[old]
+        place = self._places.setdefault((name, where), Place())
+        place.used = now
+        return place
 
     def create_user(self, username, password, **kwargs):
         return super().create_user(username, shortened(password), **kwargs)

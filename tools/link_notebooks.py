@@ -52,6 +52,12 @@ def terms():
     return sorted(words, key=len, reverse=True)
 
 
+def anchor(word):
+    """The place of a word in the glossary. GitHub makes it of the heading, in small letters, and
+    JupyterLab with its capitals: a heading that has some needs an <a id> of its own."""
+    return word.lower().replace(" ", "-")
+
+
 def navigation(number, names, titles):
     """One line of links for notebook `number` (from 0)."""
     links = [f"[{title}]({name})" for title, name in zip(titles, names, strict=True)]
@@ -96,7 +102,7 @@ def _link_first(cell, word, words):
             barred += [use.span() for use in _uses(longer, text)]
     for use in _uses(word, text):
         if not any(start < use.end() and use.start() < end for start, end in barred):
-            link = f"[{use[0]}](glossary.md#{word.replace(' ', '-')})"
+            link = f"[{use[0]}](glossary.md#{anchor(word)})"
             _set(cell, text[: use.start()] + link + text[use.end() :])
             return True
     return False

@@ -182,5 +182,5 @@ def _rows(x: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 def _float(value: float) -> str:
     """As C writes a float32."""
-    text = repr(float(np.float32(value)))
-    return f"{text}f"
+    text = str(np.float32(value))
+    return f"{text}f" if {".", "e"} & set(text) else f"{text}.0f"

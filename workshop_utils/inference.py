@@ -70,7 +70,9 @@ def invoke(tflite_model: bytes, inputs: ArrayLike, runtime: str = "litert") -> N
     inputs: shape (n,), of the input tensor's dtype (int8 or float32). Returns (n,), of the output
     tensor's dtype. Raises like `predict`, and WorkshopError if the dtype does not fit.
     """
-    source, _ = details(tflite_model)
+    source, target = details(tflite_model)
+    if source["shape"].prod() != 1 or target["shape"].prod() != 1:
+        raise WorkshopError("The model must have one input value and one output value.")
     inputs = np.asarray(inputs)
     if inputs.dtype != source["dtype"]:
         is_int8 = source["dtype"] == np.int8

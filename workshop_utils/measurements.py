@@ -88,6 +88,11 @@ def find(name: str) -> Path:
     )
 
 
+def check_csv(name: str) -> None:
+    """Raise WorkshopError, naming CSV, unless `find` finds it and `read` can read it."""
+    read(find(name))
+
+
 def read(path: Path | str) -> Measurements:
     """The measurements in a CSV file: a header, and rows of numbers below it.
 

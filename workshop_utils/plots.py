@@ -207,7 +207,7 @@ def plot_differences(
     axes = _curve_axes(title, labels, "Difference")
     for (label, values), look in zip(differences.items(), PREDICTION_LOOKS[1:], strict=False):
         axes.plot(x, values, linestyle="none", label=label, **look)
-    return add_legend(axes)
+    return _legend_below(axes)  # since marks may lie anywhere
 
 
 def plot_parts(parts: "pd.DataFrame", title: str) -> Axes:
@@ -229,8 +229,13 @@ def plot_parts(parts: "pd.DataFrame", title: str) -> Axes:
     axes.set_yticks(range(parts.shape[1]), parts.columns)
     axes.invert_yaxis()
     axes.set_xlim(0, left.max() * 1.02)
+    return _legend_below(axes)
+
+
+def _legend_below(axes: Axes) -> Axes:
+    entries = len(axes.get_legend_handles_labels()[1])
     with plt.rc_context(STYLE):
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(shown), fontsize=12)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=entries, fontsize=12)
     return axes
 
 

@@ -148,13 +148,13 @@ class Model:
 
     @property
     def ends(self) -> tuple[Tensor, Tensor]:
-        """The input and the output tensor of a model with one value each.
+        """The input and the output tensor of a model with one each.
 
-        Raises WorkshopError if it has more or fewer of them.
+        Raises WorkshopError if it has more or fewer of them, or one without a value.
         """
         ends = [self.tensors[index] for index in (*self.inputs[:1], *self.outputs[:1])]
-        if len(self.inputs) != 1 or len(self.outputs) != 1 or any(end.size != 1 for end in ends):
-            raise WorkshopError("The model must have one input value and one output value.")
+        if len(self.inputs) != 1 or len(self.outputs) != 1 or any(end.size < 1 for end in ends):
+            raise WorkshopError("The model must have one input tensor and one output tensor.")
         return ends[0], ends[1]
 
 

@@ -101,6 +101,8 @@ def check_parameters(chosen: Mapping[str, Any], selected: Iterable[Path]) -> dic
                 names = ", ".join(sorted(known)) or "none"
                 raise WorkshopError(f"There is no parameter {name}; these notebooks have: {names}.")
             values[name] = typed(name, given, known[name])
+            if isinstance(values[name], str) and Path(values[name]).is_file():
+                values[name] = str(Path(values[name]).resolve())  # kernels run in another folder
             for path in selected:
                 if name in defaults[path]:
                     _accept(path, {**defaults[path], name: values[name]}, name)

@@ -165,7 +165,7 @@ def _glossary() -> str:
     text = paths.GLOSSARY.read_text(encoding="utf-8")
     places = re.sub(
         r"(?m)^## (.+)$",
-        lambda word: f'<a id="glossary-{word[1].replace(" ", "-")}"></a>\n\n### {word[1]}',
+        lambda word: f'<a id="glossary-{word[1].lower().replace(" ", "-")}"></a>\n\n### {word[1]}',
         text,
     )
     return f'<a id="glossary"></a>\n\n{places}'
