@@ -390,7 +390,7 @@ def test_the_commands_of_its_page_work_as_they_stand(where, data, home_with_cach
                               env=environment, stderr=subprocess.PIPE, text=True)  # fmt: skip
     try:
         said = iter(server.stderr.readline, "")
-        address = r"(http://127\.0\.0\.1:\d+)/lab"
+        address = r"(http://127\.0\.0\.1:[1-9]\d*)/lab"
         found = next(filter(None, (re.search(address, line) for line in said)))
         request = urllib.request.Request(
             f"{found[1]}/api/contents/own_sensor.ipynb", headers={"Authorization": "token secret"}
