@@ -130,6 +130,24 @@ ATTRIBUTE = """
 #define DATA_ALIGN_ATTRIBUTE
 #endif
 """
+
+
+def words(size, form, *, signed=False):
+    """The model as a little-endian chip's words of so many bytes, zeros in the last one's rest."""
+    padded = MODEL + bytes(-SIZE % size)
+    values = (
+        int.from_bytes(padded[at : at + size], "little", signed=signed)
+        for at in range(0, SIZE, size)
+    )
+    return ", ".join(form.format(value) for value in values)
+
+
+ALONE = {
+    "xxd -i <": HEXADECIMAL.replace("0x00, 0x00", "0x00,\n  0x00") + "\n",
+    "in braces": f"{{\n{DECIMAL},\n}};\n",
+    "with a comment": f"// xxd -i < model.tflite\n{HEXADECIMAL},\n",
+    "words": words(4, "{:#x}"),
+}
 FOREIGN = {
     "xxd": f"unsigned char a_b[] = {{\n{HEXADECIMAL}\n}};\nunsigned int a_b_len = {SIZE};\n",
     "xxd -C": f"UNSIGNED CHAR X[] = {{{HEXADECIMAL.upper()}}};\nUNSIGNED INT X_LEN = {SIZE};\n",
@@ -169,17 +187,36 @@ FOREIGN = {
         f"const uint8_t m[] = {{{DECIMAL}}}; const uint8_t g_model[] = {{{DECIMAL}}};"
     ),
     "zeros at the end left to C": f"const uint8_t m[{SIZE}] = {{{DECIMAL.removesuffix(',0')}}};",
+    "words of 16 bits": "const uint16_t m[] = {" + words(2, "0x{:04x}") + "};",
+    "words of 32 bits": (
+        f"alignas(16) const uint32_t m[{-(-SIZE // 4)}] = {{{words(4, '{}UL')}}};\n"
+        f"const unsigned m_len = {SIZE};\n"
+    ),
+    "words of 32 bits, counted": (
+        "const uint32_t m[] = {" + words(4, "0x{:x}") + f"}}; const int m_size = {-(-SIZE // 4)};"
+    ),
+    "words of 64 bits, with a sign": "const long long m[] = {" + words(8, "{}", signed=True) + "};",
     "Windows": f"unsigned char m[] = {{\r\n{DECIMAL}\r\n}};\r\n",
 }
 
 
 @pytest.mark.parametrize("tool", FOREIGN)
 def test_any_array_with_a_model_is_read(tool, tmp_path):
-    assert c_source.from_c_source(FOREIGN[tool]) == MODEL
+    read = c_source.from_c_source(FOREIGN[tool])
+    assert read[:SIZE] == MODEL and len(read) - SIZE < 8 and not any(read[SIZE:])
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         path = tmp_path / "foreign.cc"
         path.write_bytes(FOREIGN[tool].encode(encoding))
-        assert c_source.read(path) == MODEL
+        assert c_source.read(path) == read
+
+
+@pytest.mark.parametrize("tool", ALONE)
+def test_numbers_alone_are_read(tool):
+    read = c_source.from_c_source(ALONE[tool])
+    assert read[:SIZE] == MODEL and len(read) - SIZE < 4 and not any(read[SIZE:])
+    for cut in (ALONE[tool][: len(ALONE[tool]) // 2], ALONE[tool] + "; int x;"):
+        with pytest.raises(WorkshopError, match=r"damaged or cut off|holds no TensorFlow Lite mod"):
+            c_source.from_c_source(cut)
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler here")
@@ -190,7 +227,7 @@ def test_a_compiler_reads_the_same(tool, tmp_path):
     (tmp_path / "dump.cc").write_text(
         "#include <array>\n#include <cstdint>\n#include <cstdio>\nusing std::uint8_t;\n"
         f"using std::int8_t;\n{text}\n"
-        f'static_assert(sizeof({name}) - {SIZE} <= 1, "a text ends in a zero");\n'
+        f'static_assert(sizeof({name}) - {SIZE} < 8, "a text ends in a zero, words are filled");\n'
         f"int main() {{ return std::fwrite(&{name}[0], 1, {SIZE}, stdout) == 0; }}\n"
     )
     subprocess.run(
@@ -270,10 +307,13 @@ def test_an_array_without_const_is_seen(declared, lacks):
         *(
             'a="' + "x" * 5_000_000 + '"',
             '"\\x1c\\0\\0\\0TFL3' + "\\0" * 1_000_000 + '"',
-            '"" ' * 700_000,
+            '""' * 3_000_000,
+            '"12345678" ' * 500_000,
         ),
+        *("/**/" * 1_500_000, "//\n" * 2_000_000, "'a'" * 2_000_000, "0," * 3_000_000),
+        *("a[]={" + "'a'," * 1_500_000 + "}", "a[]={28u,0x334c4654," + "0u," * 1_500_000 + "}"),
     ],
-    ids=range(15),
+    ids=range(22),
 )
 def test_no_text_takes_long(text):
     """A second or so, where what is tried again from each place would take hours."""

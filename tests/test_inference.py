@@ -213,8 +213,8 @@ def test_a_model_of_two_inputs(runtime):
     x = np.random.default_rng(0).uniform(-1, 1, (20, 2)).astype(np.float32)
     codes = np.clip(np.round(x / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)
     expected = inference.invoke_rows(content, codes, runtime)[:, 0]
-    assert np.array_equal(
-        inference.predict(content, x, runtime), (expected.astype(float) - target[1]) * target[0]
+    assert inference.predict(content, x, runtime) == pytest.approx(
+        (expected.astype(float) - target[1]) * target[0], abs=1e-5
     )
     assert inference.evaluate(content, x, np.zeros(20), runtime) > 0
     with pytest.raises(WorkshopError, match="one input value"):

@@ -69,11 +69,11 @@ def navigation(number, names, titles):
 def linked(cells, line, words):
     """The notebook's cells with `line` at the top and at the end, and the glossary's words linked.
 
-    cells: list of dictionaries, changed in place. words: list of text. A heading begins a slide.
+    cells: list of dictionaries, changed in place. words: list of text.
     """
-    for cell in cells:
-        slide = _SLIDES.get(notebooks.source(cell).partition(" ")[0])
-        if cell["cell_type"] == "markdown" and slide:
+    for before, cell in zip([None, *cells], cells, strict=False):
+        slide = _slide(cell, before)
+        if slide:
             cell["metadata"]["slideshow"] = {"slide_type": slide}
         else:
             cell["metadata"].pop("slideshow", None)
@@ -88,6 +88,20 @@ def linked(cells, line, words):
             if cell["cell_type"] == "markdown" and _link_first(cell, word, words):
                 break
     return cells
+
+
+def _slide(cell, before):
+    """What begins with a cell in a deck: a slide with a heading, another one below it with prose
+    after code, and what answers a question only when one goes on. None: it goes on."""
+    if cell["cell_type"] == "markdown":
+        after_code = "subslide" if before and before["cell_type"] == "code" else None
+        return _SLIDES.get(notebooks.source(cell).partition(" ")[0], after_code)
+    asks = (
+        before
+        and before["cell_type"] == "code"
+        and "= None  # your turn" in notebooks.source(before)
+    )
+    return "fragment" if asks else None
 
 
 def _link_first(cell, word, words):

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from workshop_utils import files, paths
 from workshop_utils.device import tflite
@@ -56,7 +57,8 @@ def from_c_source(text: str, name: str = "model.cc") -> bytes:
     """The model's bytes out of C or C++ source: an array whose bytes are a TensorFlow Lite model.
 
     text: what `to_c_source` made, whose checksum must be right; or another tool's, such as xxd's,
-    with any names, in hexadecimal or decimal. name: of the file, for what is said.
+    with any names or a list of numbers alone, in hexadecimal or decimal, of bytes or of words with
+    the lowest byte first. name: of the file, for what is said.
     Raises WorkshopError, one sentence, if there is no whole model in it, or more than one.
     """
     return _read(text, text.encode("utf-8", errors="replace"), name)
@@ -70,7 +72,7 @@ def from_bytes(content: bytes, name: str = "model.cc") -> bytes:
     if len(content) > _MOST_TEXT:
         raise WorkshopError(
             f"{name} is too large for C source here: it has {len(content):,} bytes, and "
-            f"{_MOST_TEXT:,} are the most."
+            f"{_MOST_TEXT:,} are the most; take the .tflite file."
         )
     return _read(_text(content), content, name)
 
@@ -84,7 +86,7 @@ def _read(text: str, content: bytes, name: str) -> bytes:
         raise WorkshopError(f"{name} {what}")
     if is_own:
         return _own(text, arrays, name)
-    models = {array: data for array, data in arrays.items() if tflite.foreign(data or b"") is None}
+    models = {array: found for array, found in arrays.items() if found and found.is_model}
     if not models:
         raise WorkshopError(f"{name} {_no_model(arrays)}")
     if len(models) > 1 and "g_model" not in models:
@@ -93,9 +95,11 @@ def _read(text: str, content: bytes, name: str) -> bytes:
             "call the one that is meant g_model."
         )
     array = "g_model" if "g_model" in models else next(iter(models))
-    data = models[array] or b""
+    data, width = models[array]
     said = _said_length(plain, array)
-    if said is not None and said != len(data):
+    if said is not None and len(data) - width < said < len(data):
+        data = data[:said]  # the rest fills the last word
+    elif said not in (None, len(data), len(data) // width):
         raise WorkshopError(
             f"{name} says that {array} has {said:,} bytes, but holds {len(data):,}: it is cut off "
             "or was changed by hand; make or fetch it again."
@@ -117,7 +121,8 @@ def lacks_const(content: bytes) -> bool:
     """
     plain = _without_comments(_text(content))
     for found in _ARRAY.finditer(plain):
-        if tflite.foreign(_bytes(found["cells"]) or b"") is None:
+        numbers = _numbers(found["cells"])
+        if numbers and numbers.is_model:
             begin = max(plain.rfind(sign, 0, found.start()) for sign in ";}#")
             declared = plain[begin + 1 : found.end("name")]
             return not re.search(r"\b(const|constexpr|PROGMEM)\b", declared)
@@ -127,7 +132,7 @@ def lacks_const(content: bytes) -> bool:
 # ---- Any C source
 
 
-_MOST_TEXT = 16 << 20  # bytes, of a model of about 3 million
+_MOST_TEXT = 6 << 20  # bytes, of a model of about a million
 _OWN = "workshop_utils.c_source"  # in the head of what `to_c_source` makes
 # A name, the brackets, attributes and macros, the numbers: g_model[] __attribute__((...)) = {1, 2}.
 # Of bounded length, so that no text takes longer than it is long.
@@ -135,6 +140,8 @@ _ARRAY = re.compile(
     r"\b(?P<name>[A-Za-z_]\w*)\s*"
     r"(?:\[(?P<size>[^][{};]{0,200})\](?:[^][{}=;]|\[\[[^][]*\]\]){0,200}=?|=)\s*\{\s*\{?(?P<cells>[^{}]*)\}"
 )
+# Numbers without a declaration, as "xxd -i" writes them of what it reads from a pipe.
+_ALONE = re.compile(r"\s*\{?(?P<cells>[^{}]*)\}?\s*;?\s*")
 _BEGIN = re.compile(
     r"\w\s{0,200}\[[^][{};]{0,200}\](?:[^][{};]|\[\[[^][]*\]\]){0,200}\{|\barray\s*<[^{};]{0,400}\{"
 )
@@ -164,7 +171,9 @@ def _without_comments(text: str) -> str:
     plain, end, is_model = [], 0, False
     while found := _APART.search(text, end):
         between, part, end = text[end : found.start()], found[0], found.end()
-        if part == '"':
+        if part == '"' and not is_model and (texts := _TEXTS.match(text, found.start())):
+            part, end = " ", texts.end()
+        elif part == '"':
             end = _end_of_text(text, end)
             part = text[found.start() : end]
         if is_model and (between.strip() or part[0] == "'"):
@@ -172,15 +181,25 @@ def _without_comments(text: str) -> str:
             plain.append("}")
         plain.append(between)
         if part[0] == '"' and (is_model or _begins_model(part)):
-            plain.append(("," if is_model else "{") + repr([*_letters(part)])[1:-1])
+            plain.append(
+                ("," if is_model else "{") + ",".join([_DIGITS[byte] for byte in _letters(part)])
+            )
             is_model = True
         else:
             plain.append(part if part[0] == "'" else " ")
     return "".join([*plain, "}" * is_model, text[end:]])
 
 
-# What is not read as C is: comments, texts, a letter.
-_APART = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)|'(?:[^'\\\n]|\\.)'|\"", re.DOTALL)
+# What is not read as C is: comments, letters, texts; many at a time, since there may be millions.
+_APART = re.compile(
+    r"(?:(?://[^\n]*|/\*.*?(?:\*/|\Z))\s*){1,1000}|(?:'(?:[^'\\\n]|\\.)'[\s,]*){1,1000}|\"",
+    re.DOTALL,
+)
+# Texts that are not long and, whatever a letter is written as, have no model's mark in its place.
+_ONE = r"(?:\\x[0-9a-fA-F]{1,8}|\\[0-7]{1,3}|\\.|[^\"\\\n])"
+_TEXTS = re.compile(
+    rf'(?:"(?!{_ONE}{{4}}(?:T|\\x0*54|\\124))(?:[^"\\\n]|\\.){{0,1000}}"\s*){{1,1000}}', re.DOTALL
+)
 _PART_OF_TEXT = re.compile(r'(?:[^"\\\n]|\\.){0,1000}', re.DOTALL)
 
 
@@ -192,6 +211,7 @@ def _end_of_text(text: str, end: int) -> int:
 
 
 _LETTER = re.compile(r"\\(?:x([0-9a-fA-F]{1,8})|([0-7]{1,3})|(.))|([^\\])", re.DOTALL)
+_DIGITS = [str(byte) for byte in range(256)]
 _ESCAPED = dict(zip("abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 
@@ -215,36 +235,59 @@ def _letters(quoted: str) -> bytes:
     return bytes(values)
 
 
-def _arrays(plain: str) -> dict[str, bytes | None]:
-    """{name of an array of numbers: its bytes}, None if not all are bytes.
+class _Numbers(NamedTuple):
+    """The numbers of an array as a little-endian chip has them."""
+
+    data: bytes
+    width: int  # bytes per number
+
+    @property
+    def is_model(self) -> bool:
+        return self.data[4:8] == MARK
+
+
+def _arrays(plain: str) -> dict[str, _Numbers | None]:
+    """{name of an array of numbers: what it holds}, None if that is neither bytes nor a model.
 
     plain: without comments.
     """
-    found = {}
+    found: dict[str, _Numbers | None] = {}
     for array in _ARRAY.finditer(plain):
-        first = array["cells"].partition(",")[0].strip()
+        cells = array["cells"]
+        first = cells.partition(",")[0].strip()
         if first and _number(first) is None:
             continue  # of texts, of structures, or no C at all
-        data = _bytes(array["cells"])
-        size = _number((array["size"] or "").strip())
-        if data is not None and size is not None and len(data) < size <= 2 * len(data):
-            data += bytes(size - len(data))  # what C does
-        found[array["name"]] = data
+        numbers = _numbers(cells)
+        if numbers and (size := _number((array["size"] or "").strip())):
+            zeros = size * numbers.width - len(numbers.data)
+            if 0 < zeros <= len(numbers.data):
+                numbers = numbers._replace(data=numbers.data + bytes(zeros))  # what C does
+        found[array["name"]] = numbers
+    if not found and (alone := _ALONE.fullmatch(plain)):
+        numbers = _numbers(alone["cells"])
+        if numbers and numbers.is_model:
+            found["(without a name)"] = numbers
     return found
 
 
-def _bytes(cells: str) -> bytes | None:
-    """The bytes that an array's initializer stands for; None if one of them is not a byte."""
-    data = bytearray()
-    for cell in cells.strip().rstrip(",").split(","):
-        try:
-            value: int | None = int(cell, 0)  # fast, for what nearly all are
-        except ValueError:
-            value = _number(cell.strip())
-        if value is None or not -128 <= value <= 255:
-            return None
-        data.append(value & 255)
-    return bytes(data)
+def _numbers(cells: str) -> _Numbers | None:
+    """What an array's initializer stands for; None if it is neither bytes nor words of a model."""
+    parts = cells.strip().rstrip(",").split(",")
+    values = {part: _number(part.strip()) for part in set(parts)}  # each text once, for speed
+    known = [value for value in values.values() if value is not None]
+    if len(known) < len(values):
+        return None
+    bits = max(value.bit_length() if value >= 0 else (~value).bit_length() + 1 for value in known)
+    width = next((width for width in (1, 2, 4, 8) if bits <= 8 * width), None)
+    if width is None:
+        return None
+    mask = (1 << 8 * width) - 1
+    words = {
+        part: (value & mask).to_bytes(width, "little")
+        for part, value in zip(values, known, strict=True)
+    }
+    numbers = _Numbers(b"".join([words[part] for part in parts]), width)
+    return numbers if width == 1 or numbers.is_model else None
 
 
 def _number(cell: str) -> int | None:
@@ -271,14 +314,14 @@ def _said_length(plain: str, array: str) -> int | None:
     return _number(found[1].strip()) if found else None
 
 
-def _no_model(arrays: dict[str, bytes | None]) -> str:
+def _no_model(arrays: dict[str, _Numbers | None]) -> str:
     """What source without a model is instead: the end of a sentence."""
     if not arrays:
         return "is cut off: its array has no end; make or fetch it again."
     if all(data is None for data in arrays.values()):
         return (
-            f"has in {_listed(arrays)} something that is not a byte: it was changed by hand, has "
-            "wider elements, or is no model; make it again as an array of bytes."
+            f"has in {_listed(arrays)} something that is not a byte: it was changed by hand or "
+            "is no model; make it again as an array of bytes."
         )
     return (
         f"has no TensorFlow Lite model in {_listed(arrays)}: its mark 'TFL3' is missing; make or "
@@ -294,7 +337,7 @@ def _listed(names: Iterable[str]) -> str:
 # ---- The course's own
 
 
-def _own(text: str, arrays: dict[str, bytes | None], name: str) -> bytes:
+def _own(text: str, arrays: dict[str, _Numbers | None], name: str) -> bytes:
     """The model out of a file of this course, which must be as it was made."""
     length = re.search(r"\bg_model_len\s*=\s*(\d{1,12})\s*;", text)
     digest = re.search(r"SHA-256:\s*([0-9a-f]{64})\b", text)
@@ -303,9 +346,10 @@ def _own(text: str, arrays: dict[str, bytes | None], name: str) -> bytes:
             f"{name} is not a whole model.cc of this course; run notebook 06_microcontroller.ipynb "
             "to make one."
         )
-    data = arrays["g_model"]
-    if data is None:
+    found = arrays["g_model"]
+    if found is None or found.width > 1:
         raise _edited(name, "holds something that is not a byte")
+    data = found.data
     if len(data) != int(length[1]):
         raise _edited(name, f"says {length[1]} bytes but holds {len(data)}")
     if hashlib.sha256(data).hexdigest() != digest[1]:

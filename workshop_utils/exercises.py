@@ -6,7 +6,7 @@ and a right answer is right in any form: as a number, in a list, as an array.
 Introduced in notebook 02.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,22 @@ def quiz(answer: Any, name: str, measured: float = 0) -> str:
         return NOT_YET + f"one letter is asked for, in quotation marks: {letters}."
     if_right, if_wrong = asked.choices[letter]
     return RIGHT + if_right if letter == asked.right(measured) else NOT_YET + if_wrong
+
+
+def answered(cells: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+    """How many of a notebook's questions are answered right, and how many it asks.
+
+    cells: of the notebook as it was saved. What counts is what stands under the cells that answer.
+    """
+    said = [_said(cell) for cell in cells if "exercise" in cell["metadata"].get("tags", ())]
+    return sum(text.startswith(RIGHT) for text in said), len(said)
+
+
+def _said(cell: Mapping[str, Any]) -> str:
+    """The last line that a cell has printed."""
+    texts = [output.get("text", "") for output in cell.get("outputs", ())]
+    lines = "".join("".join(text) for text in texts).rstrip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def noise_floor(answer: Any, x_test: np.ndarray, y_test: np.ndarray) -> str:

@@ -11,7 +11,7 @@ import tflite_factory as factory
 from reference import ACTIVATIONS
 
 from workshop_utils import c_source, paths
-from workshop_utils.device import diagnosis, tflite
+from workshop_utils.device import diagnosis, ranges, tflite
 from workshop_utils.errors import WorkshopError
 
 Type = factory.Type
@@ -402,17 +402,17 @@ def test_a_sweep_takes_what_its_program_takes():
         (
             0,
             1,
-            r"^The model's input covers about 0 to 1, and the application gives 0 to 6\.28, of",
+            r"^The model's input covers about 0 to 1, and the course's sine is 0 to 6\.28, of",
         ),
         (
             1,
             7,
-            r"^The model's input covers about 0\.99 to 7, and the application gives 0 to 6\.28",
+            r"^The model's input covers about 0\.99 to 7, and the course's sine is 0 to 6\.28",
         ),
         (
             -np.pi,
             np.pi,
-            r"^The model's input covers about -3\.\d to 3\.\d, and the application gives 0",
+            r"^The model's input covers about -3\.\d to 3\.\d, and the course's sine is 0",
         ),
         (
             0,
@@ -425,9 +425,50 @@ def test_the_range_that_an_input_covers(low, high, remark):
     scale = (high - low) / 255
     change = quantize(INPUT, scale=[scale], zeroPoint=[round(-128 - low / scale)])
     parsed = tflite.parse(change(GOOD["int8"]))
-    assert diagnosis.covered(parsed.tensors[0]) == pytest.approx((low, high), abs=scale)
+    assert ranges.covered(parsed.tensors[0]) == pytest.approx((low, high), abs=scale)
     found = diagnosis.remarks(parsed)
     assert found == [] if remark is None else re.search(remark, *found)
+    assert all("--data FILE.csv" in sentence for sentence in found)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "remark"),
+    [
+        (0, 1023, None),
+        (-100, 1100, None),
+        (
+            0,
+            900,
+            r"^The model's input covers about 0 to 9\d\d, and the data's adc is 0 to 1023, of",
+        ),
+        (
+            0,
+            6.3,
+            r"^The model's input covers about 0 to 6\.3, and .* of which the rest is cut off: t",
+        ),
+        (
+            0,
+            9000,
+            r"^The model's input covers about 0 to 9\d\d\d, and .* for which that leaves 30 of",
+        ),
+    ],
+)
+def test_the_range_that_measurements_need(low, high, remark):
+    scale = (high - low) / 255
+    change = quantize(INPUT, scale=[scale], zeroPoint=[round(-128 - low / scale)])
+    found = diagnosis.remarks(tflite.parse(change(GOOD["int8"])), [("adc", 0.0, 1023.0)])
+    assert found == [] if remark is None else re.search(remark, *found)
+    assert not any("sine" in sentence for sentence in found)
+
+
+def test_each_of_several_inputs_needs_its_range():
+    parsed = tflite.parse(factory.quantized(layers(2, 4, 1)))
+    low, high = ranges.covered(parsed.tensors[parsed.inputs[0]])
+    spans = [("humidity", low, high), ("temperature", -20.0, 60.0), ("pressure", 0.0, 0.2)]
+    temperature, pressure = diagnosis.remarks(parsed, spans)
+    assert "the data's temperature is -20 to 60, of which the rest is cut off" in temperature
+    assert re.search(r"the data's pressure is 0 to 0\.2, for which that leaves \d+ of", pressure)
+    assert diagnosis.remarks(parsed) == []
 
 
 def test_the_bytes_by_part_are_all_of_them():

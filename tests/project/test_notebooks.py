@@ -187,23 +187,29 @@ def test_the_script_links_a_word_once_and_only_in_prose():
         ]
 
 
-def test_a_heading_begins_a_slide_and_nothing_else():
-    sources = [
-        "# 9 · Title\n\ngoals",
-        "## A\n\ntext",
-        "text",
-        "### B",
-        "# x = 1",
-        "## Recap\n\nend",
-    ]
+def test_where_slides_begin():
+    """With a heading, with prose after code, and before what answers a question."""
+    wanted = {
+        "# 9 · Title\n\ngoals": "slide",
+        "## A\n\ntext": "slide",
+        "text": None,
+        "### B": "subslide",
+        "x = 1": None,
+        "y = 2": None,
+        "more text": "subslide",
+        'guess = None  # your turn: "a"': None,
+        "print(guess)": "fragment",
+        "z = 3": None,
+        "## Recap\n\nend": "slide",
+    }
     cells = [
-        {"cell_type": "code" if text == "# x = 1" else "markdown", "source": [text],
+        {"cell_type": "code" if " = " in text or "(" in text else "markdown", "source": [text],
          "metadata": {"slideshow": {"slide_type": "skip"}, "tags": ["a"]}}
-        for text in sources
+        for text in wanted
     ]  # fmt: skip
     link_notebooks.linked(cells, "[Contents](README.md)", [])
     slides = [cell["metadata"].get("slideshow", {}).get("slide_type") for cell in cells]
-    assert slides == ["slide", "slide", None, "subslide", None, "slide"]
+    assert slides == list(wanted.values())
     assert all(cell["metadata"]["tags"] == ["a"] for cell in cells)
 
 
