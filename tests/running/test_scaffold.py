@@ -1,11 +1,14 @@
 """A project of one's own: what `workshop new` makes, and what the other commands do there."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from html.parser import HTMLParser
 from pathlib import Path
@@ -390,13 +393,17 @@ def test_the_commands_of_its_page_work_as_they_stand(where, data, home_with_cach
                               env=environment, stderr=subprocess.PIPE, text=True)  # fmt: skip
     try:
         said = iter(server.stderr.readline, "")
-        address = r"(http://127\.0\.0\.1:\d+)/lab"
+        address = r"(http://127\.0\.0\.1:[1-9]\d*)/lab"
         found = next(filter(None, (re.search(address, line) for line in said)))
         request = urllib.request.Request(
             f"{found[1]}/api/contents/own_sensor.ipynb", headers={"Authorization": "token secret"}
         )
-        with urllib.request.urlopen(request, timeout=HUNG) as answer:
-            shown = json.load(answer)["content"]["cells"][0]["source"]
+        for _ in range(10 * HUNG):  # It says where it is before it answers.
+            with contextlib.suppress(urllib.error.URLError):
+                with urllib.request.urlopen(request, timeout=HUNG) as answer:
+                    shown = json.load(answer)["content"]["cells"][0]["source"]
+                break
+            time.sleep(0.1)
         assert shown == 'CSV = "my own.csv"'
     finally:
         server.terminate()
