@@ -199,6 +199,17 @@ CLAIMS = {
         "'weights', 'sine_error', 'equal']].nunique().eq(1).all())",
         "there is nearly nothing left in it": "best['flash'] - flash.min() < 0.1 * flash.min()",
     },
+    "10": {
+        "So the scaling can be **folded** into": "not (most > 1e-4)",
+        "For one input, a table is hard to beat": (
+            "inputs > 1 or (weighed.loc['table', ['flash', 'instructions']]"
+            " < weighed.loc['network, generated', ['flash', 'instructions']]).all()"
+        ),
+        "the network only gets a few more weights": (
+            "plain_c.data_bytes(plain_c.layers(model_tflite)) < 4 * 17**3 or NEURONS > 16"
+        ),
+        "Its voltage never comes near 0": "least > greatest / 2",
+    },
 }
 
 # Behind the last cell. OWN: whether the course's own values made what this notebook reads.

@@ -279,6 +279,16 @@ def test_a_spoiled_notebook_is_noticed(monkeypatch, tmp_path, name, content, wor
     assert ("choose python3" in result.output) == (content is None)
 
 
+def test_a_deleted_notebook_is_noticed(monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "NOTEBOOKS_DIR", tmp_path)
+    write_notebook(tmp_path / "01_a.ipynb", "1")
+    (tmp_path / "README.md").write_text("[1](01_a.ipynb), [2](02_b.ipynb)")
+    checks = [check for check in doctor._CHECKS if check[0].startswith("Notebooks")]
+    result = command(monkeypatch, *checks)
+    assert result.exit_code == 1 and "02_b.ipynb is missing" in result.output
+    assert "workshop reset" in result.output
+
+
 WITHOUT = """
 import json, sys
 

@@ -807,7 +807,8 @@ def test_run_measures_the_chips_answers_on_data(home, thermistor, board):
     path, csv, x, y = thermistor
     result = workshop("run", "--model", path, "--data", csv, "--board", board)
     assert result.exit_code == 0, result.stderr
-    assert result.stderr == "Note: a row was left out; line 102: temperature is 'ERR', no number\n"
+    (note,) = result.stderr.splitlines()
+    assert note.startswith("Note: a row was left out; line 102: temperature is 'ERR', ")
     answers = inference.predict(path.read_bytes(), x, inference.best_runtime())
     error = np.mean((answers - y) ** 2)
     root, unit, mean, rows, whose = error_on_data(result.stdout)

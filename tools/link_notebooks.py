@@ -140,7 +140,9 @@ def contents(pages, titles):
 
 def wanted():
     """{path: text} of every file that this script looks after, as it should be."""
-    content = {path: files.read_notebook(path) for path in notebooks.notebooks().values()}
+    content = {
+        path: files.read_notebook(path) for path in notebooks.notebooks().values() if path.is_file()
+    }
     names = [path.name for path in content]
     titles = [title(notebook["cells"]) for notebook in content.values()]
     texts = {}

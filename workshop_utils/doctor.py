@@ -361,21 +361,24 @@ def _kernel() -> Found:
 
 def _notebooks() -> Found:
     """Can they be read, and so run? An editor or a merge may have spoiled one."""
-    problems = []
-    for path in _course():
+    problems: list[str] = []
+    cures: dict[str, None] = {}
+    for path in paths.notebooks():
         try:
             files.read_notebook(path)
         except WorkshopError as error:
-            problems.append(str(error).partition(";")[0])
+            problem, _, cure = str(error).rstrip(".").partition("; ")
+            problems.append(problem)
+            cures[cure] = None
     if problems:
-        return False, _some(problems), f"{_program('workshop')} reset, which keeps a copy of them"
+        return False, _some(problems), "; ".join(cures)
     return True, "all of them can be read", None
 
 
 def _saved_with() -> Found | None:
     """Another kernel does no harm to `workshop run`, but JupyterLab is going to ask."""
     named = {}
-    for path in _course():
+    for path in paths.notebooks():
         with suppress(WorkshopError):  # which the check before this one reports
             spec = files.read_notebook(path)["metadata"].get("kernelspec")
             named[path.name] = spec.get("name") if isinstance(spec, dict) else None
@@ -384,11 +387,6 @@ def _saved_with() -> Found | None:
         return None
     advice = f"in JupyterLab, click the kernel's name at the top right and choose {KERNEL}"
     return False, f"saved for another kernel: {_some(others)}", advice
-
-
-def _course() -> list[Path]:
-    paths.require_course(paths.NOTEBOOKS_DIR)
-    return sorted(paths.NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))
 
 
 def _firmware() -> Found:

@@ -178,10 +178,17 @@ MOST_OF_A_NOTEBOOK = 50_000_000  # bytes, pictures included
 def read_notebook(path: Path | str) -> dict[str, Any]:
     """A notebook as it stands in its file, without nbformat, which takes its time to import.
 
-    Raises WorkshopError, a sentence that names the file and the cure, if it is none: empty, cut
-    off, or with the marks that git leaves where two versions differ.
+    Raises WorkshopError, a sentence that names the file and the cure, if it is none: missing,
+    empty, cut off, or with the marks that git leaves where two versions differ.
     """
     path = Path(path)
+    if not os.path.lexists(path):
+        command = ".venv/bin/workshop reset, which keeps a copy of your results and removes them"
+        if (path.parents[1] / ".git").exists():
+            command = f"git checkout -- {path.parent.name}/{path.name}"
+        raise WorkshopError(
+            f"{display_path(path)} is missing; in a terminal, put it back with {command}."
+        )
     cure = (
         "; in a terminal, .venv/bin/workshop reset puts the course's notebooks back and keeps a "
         "copy of what is there"

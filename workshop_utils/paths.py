@@ -223,6 +223,20 @@ def require_course(folder: Path) -> None:
         )
 
 
+def notebooks() -> list[Path]:
+    """The course's notebooks in order: those in their folder and those on its page, there or not.
+
+    Of several with one number that on the page counts, such as before somebody's copy of it.
+    """
+    require_course(NOTEBOOKS_DIR)
+    found = {path.name[:2]: path for path in sorted(NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))}
+    with suppress(OSError):
+        page = (NOTEBOOKS_DIR / "README.md").read_text(encoding="utf-8", errors="replace")
+        for name in re.findall(r"\]\((\d\d_\w+\.ipynb)\)", page):
+            found[name[:2]] = NOTEBOOKS_DIR / name
+    return [path for _, path in sorted(found.items())]
+
+
 def display_path(path: str | Path) -> str:
     """`Home.display_path` of the default home."""
     return home().display_path(path)

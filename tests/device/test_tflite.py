@@ -220,7 +220,7 @@ def test_quantization_is_the_pair_or_none():
 )
 def test_ends_are_one_tensor_each(path, value):
     parsed = edited(model(), path, value)
-    with pytest.raises(WorkshopError, match="^The model must have one input tensor and one"):
+    with pytest.raises(WorkshopError, match=r"^The model must have one input tensor and one"):
         _ = parsed.ends
 
 

@@ -7,7 +7,7 @@ from notebook_factory import write_notebook
 
 from workshop_utils import paths
 from workshop_utils.errors import WorkshopError
-from workshop_utils.running import notebooks
+from workshop_utils.running import course, notebooks
 
 
 def test_the_notebooks_of_the_course():
@@ -38,6 +38,28 @@ def test_select_a_range():
     assert [path.name[:2] for path in notebooks.select("2", last="04")] == ["02", "03", "04"]
     with pytest.raises(WorkshopError, match="notebook 05 comes after 04"):
         notebooks.select("5", last="4")
+
+
+def test_a_notebook_on_the_page_is_the_one_with_its_number(small_course):
+    (small_course / "README.md").write_text("[1](01_first.ipynb) [2](02_second.ipynb)")
+    for name in ("02_second-Copy1", "02_second_mine", "03_own"):
+        write_notebook(small_course / f"{name}.ipynb", "1")
+    names = [path.stem for path in notebooks.select()]
+    assert names == ["01_first", "02_second", "03_own"]
+
+
+@pytest.mark.parametrize("is_clone", [True, False])
+def test_a_deleted_notebook_is_refused_before_any_starts(small_course, is_clone):
+    (small_course / "README.md").write_text("[1](01_first.ipynb) [2](02_second.ipynb)")
+    (small_course / "02_second.ipynb").unlink()
+    if is_clone:
+        (small_course.parent / ".git").mkdir()
+    cure = r"git checkout -- notebooks/02_second\.ipynb\.$" if is_clone else "workshop reset, "
+    for numbers in ({}, {"only": "2"}):
+        with pytest.raises(WorkshopError, match=rf"02_second\.ipynb is missing; .*{cure}"):
+            course.run(notebooks.select(**numbers), {}, say=print)
+    assert not paths.home().output_dir.exists()
+    assert course.run(notebooks.select(only="1"), {}, say=print).is_file()
 
 
 @pytest.mark.parametrize("number", ["00", "100", "x", ""])

@@ -133,14 +133,16 @@ def _by_running(
     from workshop_utils.running import course
 
     makers = {_makers(home)[path] for path in missing}
+    to_run = [path for path in notebooks.notebooks().values() if path.stem in makers]
+    for notebook in to_run:
+        files.read_notebook(notebook)  # before the first one starts
     with tempfile.TemporaryDirectory(prefix="workshop-") as name:
         other = Home(Path(name).resolve())
         _copy(there, home, other)
-        for notebook in notebooks.notebooks().values():
-            if notebook.stem in makers:
-                say(f"running {notebook.name} ...")
-                course.run([notebook], {}, say=lambda line: None, home=other)
-                _copy(there, home, other)  # the next one is to read what is kept
+        for notebook in to_run:
+            say(f"running {notebook.name} ...")
+            course.run([notebook], {}, say=lambda line: None, home=other)
+            _copy(there, home, other)  # the next one is to read what is kept
         return {path: _moved(path, home, other).read_bytes() for path in missing}
 
 

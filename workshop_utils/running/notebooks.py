@@ -14,12 +14,11 @@ from workshop_utils.errors import WorkshopError
 
 
 def notebooks() -> dict[str, Path]:
-    """The notebooks of the course in order: {'01': path, '02': path, ...}.
+    """The notebooks of the course in order, deleted ones too: {'01': path, '02': path, ...}.
 
     Raises WorkshopError if the package is installed without them.
     """
-    paths.require_course(paths.NOTEBOOKS_DIR)
-    return {path.name[:2]: path for path in sorted(paths.NOTEBOOKS_DIR.glob("[0-9][0-9]_*.ipynb"))}
+    return {path.name[:2]: path for path in paths.notebooks()}
 
 
 def select(
