@@ -69,7 +69,7 @@ def invoke(tflite_model: bytes, inputs: ArrayLike, runtime: str = "litert") -> N
     inputs: shape (n,), of the input tensor's dtype (int8 or float32). Returns (n,), of the output
     tensor's dtype. Raises like `predict`, and WorkshopError if the dtype does not fit.
     """
-    source, _ = details(tflite_model)
+    source = _details(tflite.parse(tflite_model).ends[0])
     inputs = np.asarray(inputs)
     if inputs.dtype != source["dtype"]:
         is_int8 = source["dtype"] == np.int8
@@ -113,7 +113,12 @@ def details(tflite_model: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     'name', 'dtype', 'shape' and 'quantization', the pair (scale, zero point).
     Raises WorkshopError if the bytes are not a whole TFLite model with one input and one output.
     """
-    source, target = tflite.parse(tflite_model).ends
+    model = tflite.parse(tflite_model)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise WorkshopError(
+            "The model must have one input and one output tensor; convert it again."
+        )
+    source, target = (model.tensors[index] for index in (*model.inputs, *model.outputs))
     return _details(source), _details(target)
 
 
