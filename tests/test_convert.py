@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from workshop_utils import convert, data, inference, quiet
+from workshop_utils import convert, data, inference, quiet, training
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import notebooks
 
@@ -86,3 +86,34 @@ def test_what_was_held_back_is_shown_when_it_fails(capfd):
 def test_bad_representative_data(model, x):
     with pytest.raises(WorkshopError, match="representative dataset"):
         convert.to_int8(model, x)
+
+
+def test_a_model_of_two_inputs_goes_all_the_way():
+    """From arrays of shape (n, 2) to int8 answers; the float model is checked by hand."""
+    rng = np.random.default_rng(1)
+    x = rng.uniform(0, 1, (300, 2)).astype(np.float32)
+    parts = data.split(x, x[:, 0] * (1 - 0.5 * x[:, 1]))
+    assert parts.x_train.shape == (180, 2) and parts.x_validate.shape == (60, 2)
+    network = training.larger_network(1, 8, 1, inputs=2, span=(0, 1))
+    training.fit(
+        network,
+        parts.x_train,
+        parts.y_train,
+        epochs=100,
+        batch_size=16,
+        validation_data=(parts.x_validate, parts.y_validate),
+        verbose=False,
+    )
+    first, bias, last, end = network.get_weights()
+    by_hand = np.maximum(parts.x_test @ first + bias, 0) @ last + end
+    floats = convert.to_float(network)
+    assert np.allclose(inference.predict(floats, parts.x_test), by_hand[:, 0], atol=1e-5)
+    int8 = convert.to_int8(network, parts.x_train)
+    assert np.abs(inference.predict(int8, parts.x_test) - by_hand[:, 0]).max() < 0.03
+    error = inference.evaluate(int8, parts.x_test, parts.y_test)
+    assert error == pytest.approx(
+        np.mean((inference.predict(int8, parts.x_test) - parts.y_test) ** 2)
+    )
+    for wrong in (parts.x_test[:, 0], np.ones((5, 3))):
+        with pytest.raises(WorkshopError, match=r"makes 1 value\(s\) of 2, but one is to be made"):
+            inference.predict(int8, wrong)

@@ -346,6 +346,7 @@ NOISES = {
     "much": lambda rng, y: y + 0.2 * np.ptp(y) * rng.standard_normal(len(y)),
     "more where the value is larger": lambda rng, y: y * (1 + 0.1 * rng.standard_normal(len(y))),
     "rounded": lambda rng, y: np.round(y / np.ptp(y) * 40),
+    "rounded to few values": lambda rng, y: np.round(y / np.ptp(y) * 5),
 }
 
 

@@ -91,6 +91,57 @@ def test_a_spread_start_bends_at_even_places_and_a_plain_one_at_zero():
         assert np.allclose(kinks, places, atol=1e-5)
 
 
+def test_a_spread_start_bends_at_even_places_of_any_span():
+    weights, biases = training.larger_network(4, 8, span=(-1, 3)).layers[0].get_weights()
+    assert np.allclose(-biases / weights[0], np.arange(-0.75, 3, 0.5), atol=1e-5)
+
+
+def test_with_several_inputs_kinks_lie_in_all_parts_and_directions_of_the_data():
+    """Nearly each neuron's line has samples on both of its sides, in shares of all kinds."""
+    x = np.random.default_rng(1).uniform([0, 10], [1, 20], (4000, 2))
+    network = training.larger_network(1, 32, inputs=2, span=[(0, 1), (10, 20)])
+    weights, biases = network.layers[0].get_weights()
+    assert weights.shape == (2, 32)
+    shares = (x @ weights + biases > 0).mean(axis=0)
+    assert ((shares > 0.01) & (shares < 0.99)).sum() > 28 and np.ptp(shares) > 0.5
+    angles = np.degrees(np.arctan2(*weights)) % 180
+    assert (np.histogram(angles, bins=4, range=(0, 180))[0] > 0).all()
+
+
+def trained(x, y, **choices):
+    """The last validation loss of a network after a short training; its samples are scaled."""
+    network = training.larger_network(3, inputs=x[:1].size, span=(0, 1), **choices)
+    history = training.fit(
+        network, x, y, epochs=100, batch_size=32, validation_data=(x, y), verbose=False
+    )
+    return history.history["val_loss"][-1]
+
+
+def test_a_spread_start_learns_better_than_a_plain_one():
+    """A steep curve of one input and a bump of two, both on inputs from 0 to 1."""
+    rng = np.random.default_rng(1)
+    one, two = rng.uniform(0, 1, 600), rng.uniform(0, 1, (600, 2))
+    bump = np.exp(-np.sum((two - 0.6) ** 2, axis=1) / 0.03)
+    for x, y in ((one, np.sin(2 * np.pi * one)), (two, bump)):
+        assert trained(x, y) < 0.7 * trained(x, y, spread=False)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"inputs": 0}, "inputs is 0"),
+        ({"inputs": 65}, "inputs is 65"),
+        ({"span": (1, 1)}, "must go from a number to a larger one"),
+        ({"span": (0, np.inf)}, "must go from a number"),
+        ({"span": [(0, 1)] * 3, "inputs": 2}, "must be a pair of numbers"),
+        ({"span": "wide"}, "must be a pair of numbers"),
+    ],
+)
+def test_inputs_and_a_span_that_cannot_be(choice, words):
+    with pytest.raises(WorkshopError, match=words):
+        training.larger_network(1, **choice)
+
+
 def test_the_seed_decides_whatever_other_threads_draw():
     """Dask's threads use Python's `random` too; one here does nothing else."""
     stop = threading.Event()
@@ -199,6 +250,7 @@ def test_one_epoch_and_a_batch_larger_than_the_set(dataset):
         ({"x": np.array([1.0, np.nan]), "y": np.zeros(2)}, "NaN"),
         ({"x": np.zeros((3, 2)), "y": np.zeros((3, 2))}, "one-dimensional"),
         ({"validation_data": (np.zeros(3), np.zeros(2))}, "validation x and y must be"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, r"takes 1 value\(s\), but x has 2 per sample"),
     ],
 )
 def test_bad_input_is_one_sentence(dataset, change, words):

@@ -365,8 +365,9 @@ def without_outliers(measurements: Measurements) -> Measurements:
     Neighbours are the 5 to 20 rows with the nearest inputs, each input scaled by its range. An
     output is far if it lies beyond those of 70 % of the neighbours, off the plane through them and
     off that of all but one of the nearest five: by 8 times what the neighbours scatter about planes
-    (1.48 times the median distance), and 2 % of the outputs' range. At the border of the data,
-    where the plane is extended, the curve may become up to six times as steep.
+    (1.48 times the median distance), and 2 % of the outputs' range or a step of their rounding. At
+    the border of the data, where the plane is extended, the curve may become up to six times as
+    steep.
     Nothing is left out of fewer than 20 rows (10 more for each further input), nor where it would
     be more than 10 % of the rows: there the curve is too coarse for a judgement.
     """
@@ -459,7 +460,8 @@ def _outliers(x: Floats, y: Floats) -> tuple[npt.NDArray[np.bool_], Floats]:
     others = np.maximum(np.median(off[neighbours], axis=1), np.median(off) / 2)
     scatter = 1.4826 * np.maximum(others, bent)
     low, high = np.quantile(y, [0.05, 0.95])
-    most = 8 * scatter + 0.02 * (high - low)
+    step = float(np.median(np.diff(np.unique(y)))) if np.ptp(y) > 0 else 0  # of rounded outputs
+    most = 8 * scatter + max(0.02 * (high - low), 1.01 * step)
     agree = np.abs(y[neighbours[:, :5]] - y[:, None]) <= most[:, None]
     return (np.abs(y - nearest) > most) & (agree.sum(axis=1) < 2), nearest
 
