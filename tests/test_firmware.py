@@ -826,7 +826,7 @@ def test_run_notes_data_that_the_model_does_not_cover(home, model, thermistor, t
     assert result.exit_code == 0
     assert re.search(
         r"^Note: The model's input covers about 0 to 6\.\d, and the data's adc is 2\d to 7\d\d, of "
-        r"which the rest is cut off: take inputs like these",
+        r"which the rest is cut off: take all of the data",
         result.stderr,
         re.MULTILINE,
     )

@@ -351,7 +351,7 @@ def _ranges(model: tflite.Model | None, data: "Measurements | Ranges | None") ->
         model = None  # pre-flight has a sentence on that
     if data is None:
         return ranges.SINE if model is None else ranges.of_model(model)
-    spans, wanted = _spans(data), 1
+    (*spans, _), wanted = _spans(data), 1
     if model is not None:
         wanted, outputs = (model.tensors[ends[0]].size for ends in (model.inputs, model.outputs))
         if outputs != 1:
@@ -367,11 +367,11 @@ def _ranges(model: tflite.Model | None, data: "Measurements | Ranges | None") ->
 
 
 def _spans(data: "Measurements") -> list[diagnosis.Span]:
-    """Each input of the measurements, and from where to where it goes."""
-    columns = data.x.reshape(len(data.x), -1).T
+    """Each column of the measurements, the output's last, and from where to where it goes."""
+    columns = [*data.x.reshape(len(data.x), -1).T, data.y]
     return [
         (name, float(column.min()), float(column.max()))
-        for name, column in zip(data.names[:-1], columns, strict=True)
+        for name, column in zip(data.names, columns, strict=True)
     ]
 
 

@@ -456,19 +456,40 @@ def test_the_range_that_an_input_covers(low, high, remark):
 def test_the_range_that_measurements_need(low, high, remark):
     scale = (high - low) / 255
     change = quantize(INPUT, scale=[scale], zeroPoint=[round(-128 - low / scale)])
-    found = diagnosis.remarks(tflite.parse(change(GOOD["int8"])), [("adc", 0.0, 1023.0)])
+    spans = [("adc", 0.0, 1023.0), ("charge", -1.0, 1.0)]
+    found = diagnosis.remarks(tflite.parse(change(GOOD["int8"])), spans)
     assert found == [] if remark is None else re.search(remark, *found)
     assert not any("sine" in sentence for sentence in found)
 
 
 def test_each_of_several_inputs_needs_its_range():
-    parsed = tflite.parse(factory.quantized(layers(2, 4, 1)))
+    parsed = tflite.parse(factory.quantized(layers(3, 4, 1)))
     low, high = ranges.covered(parsed.tensors[parsed.inputs[0]])
-    spans = [("humidity", low, high), ("temperature", -20.0, 60.0), ("pressure", 0.0, 0.2)]
-    temperature, pressure = diagnosis.remarks(parsed, spans)
-    assert "the data's temperature is -20 to 60, of which the rest is cut off" in temperature
+    spans = [("raw", low, high), ("temperature", -20.0, 60.0), ("pressure", 0.0, 0.2)]
+    output = ("humidity", *ranges.covered(parsed.tensors[parsed.outputs[0]]))
+    temperature, pressure = diagnosis.remarks(parsed, [*spans, output])
+    assert "the data's temperature is -20 to 60, of which the rest is cut off: take" in temperature
     assert re.search(r"the data's pressure is 0 to 0\.2, for which that leaves \d+ of", pressure)
+    assert pressure.endswith("its inputs share one scale, so bring them to like ranges before.")
     assert diagnosis.remarks(parsed) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "remark"),
+    [
+        (-1, 1, None),
+        (
+            -1,
+            40,
+            r"^The model's output covers about -1.* to 1.*, and the data's charge is -1 to 40, of",
+        ),
+        (0, 0.2, r"is 0 to 0\.2, for which that leaves \d\d of 256 codes: take all of the data"),
+    ],
+)
+def test_the_range_that_an_output_needs(low, high, remark):
+    reach = ranges.covered(tflite.parse(GOOD["int8"]).ends[0])
+    found = diagnosis.remarks(tflite.parse(GOOD["int8"]), [("x", *reach), ("charge", low, high)])
+    assert found == [] if remark is None else re.search(remark, *found)
 
 
 def test_the_bytes_by_part_are_all_of_them():

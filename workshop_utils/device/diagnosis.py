@@ -160,8 +160,9 @@ def constants(model: Model, operator: Operator) -> list[tuple[str, Tensor]]:
 def remarks(model: Model, spans: Sequence[Span] | None = None) -> list[str]:
     """What whoever runs a model should know although it runs: sentences, empty if there are none.
 
-    model: one that an engine runs. spans: of the inputs that it is meant for, a (name, lowest,
-    highest) for each of them, such as ('temperature', -20.0, 100.0); None if that is the sine.
+    model: one that an engine runs. spans: of the data that it is meant for, a (name, lowest,
+    highest) for each input and then for the output, such as ('temperature', -20.0, 100.0); None if
+    that is the sine.
     """
     source = model.tensors[model.inputs[0]]
     if source.type == "FLOAT32":
@@ -172,12 +173,10 @@ def remarks(model: Model, spans: Sequence[Span] | None = None) -> list[str]:
     says = f"The model's input covers about {_number(reach[0])} to {_number(reach[1])}, and"
     cure = "take inputs like these for the representative dataset, and convert it again"
     if spans is not None:
-        short = [(*span, ranges.shortfall(source, *span[1:])) for span in spans]
-        return [
-            f"{says} the data's {name} is {low:.4g} to {high:.4g}, {lacks}: {cure}."
-            for name, low, high, lacks in short
-            if lacks
-        ]
+        target = model.tensors[model.outputs[0]]
+        ends = [("input", source)] * (len(spans) - 1) + [("output", target)]
+        found = [_remark(*end, span) for end, span in zip(ends, spans, strict=True)]
+        return [sentence for sentence in found if sentence]
     low, high = ranges.SINE.x
     lacks = ranges.shortfall(source, low, high)
     if lacks is None:
@@ -186,6 +185,21 @@ def remarks(model: Model, spans: Sequence[Span] | None = None) -> list[str]:
         f"{says} the course's sine is {low:g} to {high:.2f}, {lacks}: {cure}; or if it is to draw "
         "something else, name measurements of that with --data FILE.csv."
     ]
+
+
+def _remark(name: str, end: Tensor, span: Span) -> str | None:
+    """What is wrong with an end of a model, 'input' or 'output', for data: a sentence, or None."""
+    lacks, reach = ranges.shortfall(end, *span[1:]), ranges.covered(end)
+    if lacks is None or reach is None:
+        return None
+    if end.size > 1 and reach[0] <= span[1] and span[2] <= reach[1]:
+        cure = f"its {name}s share one scale, so bring them to like ranges before"
+    else:
+        cure = "take all of the data for the representative dataset, and convert it again"
+    return (
+        f"The model's {name} covers about {_number(reach[0])} to {_number(reach[1])}, and the "
+        f"data's {span[0]} is {span[1]:.4g} to {span[2]:.4g}, {lacks}: {cure}."
+    )
 
 
 def _number(value: float) -> str:
