@@ -193,6 +193,8 @@ def read_notebook(path: Path | str) -> dict[str, Any]:
         "; in a terminal, .venv/bin/workshop reset puts the course's notebooks back and keeps a "
         "copy of what is there"
     )
+    if path.absolute() == paths.home().own_notebook:
+        cure = "; workshop new makes another one in another folder"
     text = read(path, MOST_OF_A_NOTEBOOK).decode("utf-8", errors="replace")
     try:
         content = json.loads(text)

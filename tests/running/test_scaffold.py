@@ -352,6 +352,8 @@ def test_the_commands_there(monkeypatch, where, data):
     assert not model.exists() and (folder / paths.OWN_NOTEBOOK).read_bytes() == notebook
     (copy,) = (folder / "backup").rglob("model.cc")
     assert c_source.read(copy) == c_source.read(paths.FIRMWARE_REFERENCE_MODEL)
+    (folder / paths.OWN_NOTEBOOK).write_text("{")
+    assert "workshop new makes another one" in fails("run")
     (folder / paths.OWN_NOTEBOOK).unlink()
     assert "own_sensor.ipynb is missing" in fails("run")
 
