@@ -236,3 +236,9 @@ def test_a_program_can_be_typed_wherever_the_course_lies(monkeypatch, tmp_path):
     monkeypatch.setattr(paths.sysconfig, "get_path", lambda which: str(folder))
     printed = subprocess.run(["bash", "-c", paths.program("workshop")], stdout=subprocess.PIPE)
     assert printed.stdout == b"called\n"
+
+
+def test_what_is_missing_of_a_sensor_is_made_by_its_notebook(home):
+    with pytest.raises(MissingArtifact, match=r"notebook 10_own_sensor.ipynb makes it") as caught:
+        home.require(home.sensor_dir / "model.cc")
+    assert str(caught.value).endswith("\n\n    .venv/bin/workshop run --only 10")

@@ -200,7 +200,7 @@ def _answers() -> list[dict[str, Any]]:
     with suppress(ImportError, WorkshopError):  # which the checks report
         from workshop_utils import exercises
 
-        for path in _course():
+        for path in paths.notebooks():
             # A cell of a notebook that was edited by hand may be anything.
             with suppress(WorkshopError, LookupError, TypeError, AttributeError):
                 right, asked = exercises.answered(files.read_notebook(path)["cells"])

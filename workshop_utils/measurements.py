@@ -27,6 +27,7 @@ from workshop_utils.terminal import clipped, printable
 MAX_ROWS = 100_000
 _MOST_BYTES = 20_000_000
 _MOST_VALUES = 1_000_000
+_LONGEST = 10_000  # letters of a line
 _MOST_LETTERS = 60  # of a name or a cell in a sentence
 _MOST_OF_A_ROW = 200  # letters of a row in a table
 _LARGEST = float(np.finfo(np.float32).max)
@@ -121,6 +122,8 @@ def _read(content: bytes) -> Measurements:
     lines = _lines(content)
     separator, header, rows = _layout(lines)
     names, units = _header(header, separator)
+    if len(names) * len(rows) > _MOST_VALUES:
+        raise _Problem(f"has more than {_MOST_VALUES:,} values: take every tenth of its rows, say")
     cells = [_cells(text, separator, len(names)) for _, text in rows]
     point = _point(cells[:_LOOKED_AT], separator)
     values: list[list[float]] = []
@@ -158,6 +161,8 @@ def _lines(content: bytes) -> list[Line]:
     text = _text(content)
     lines = []
     for number, line in enumerate(io.StringIO(text, newline=None), 1):
+        if len(line) > _LONGEST:
+            raise _Problem(f"is no table of numbers: line {number} has {len(line):,} letters")
         if line.strip() and not line.lstrip().startswith("#"):
             lines.append((number, line.rstrip("\n")))
             if len(lines) > MAX_ROWS + 2:
@@ -219,7 +224,7 @@ def _cells(line: str, separator: str, columns: int) -> list[str]:
     """The cells of a line, without empty ones at its end beyond the `columns` that there are."""
     cells = line.split(separator)
     if '"' in line:
-        with suppress(csv.Error):  # a cell longer than csv takes
+        with suppress(csv.Error):  # NUL, in Python 3.10
             cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True), cells)
     while len(cells) > max(columns, 1) and not cells[-1].strip():
         cells.pop()
@@ -295,7 +300,7 @@ def _problem(
 ) -> tuple[int, str]:
     """What keeps a row from being measurements: the column, -1 for all, and a reason, or ''."""
     if len(row) != len(names):
-        return -1, f"{len(row)} cells, but the header has {len(names)}"
+        return -1, f"{len(row)} cell(s), but the header has {len(names)}"
     for column, (cell, value) in enumerate(zip(row, values, strict=True)):
         if not cell:
             return column, f"{names[column]} is empty"
@@ -318,8 +323,9 @@ def _require_enough(
     bad = len(left_out)
     if bad <= good and good >= MIN_SAMPLES:
         return
+    fewest = f"and {MIN_SAMPLES} are the fewest to learn from"
     if not bad:
-        raise _Problem(f"has {good} rows, but {MIN_SAMPLES} are the fewest to learn from")
+        raise _Problem(f"has {good} rows, {fewest}")
     line, _, reason = left_out[0]
     ((column, count),) = at_fault.most_common(1)
     place = "" if column < 0 else f", column {column + 1}"
@@ -329,8 +335,8 @@ def _require_enough(
     elif column < 0 and separator == ",":
         cure = "; if commas are decimals here, let semicolons separate the cells"
     raise _Problem(
-        f"has {good} rows of numbers, of {good + bad}, but needs {MIN_SAMPLES} and more than half "
-        f"of all: line {line}{place}: {reason}{cure}"
+        f"has {good:,} rows of numbers among {good + bad:,}"
+        f"{'' if good >= MIN_SAMPLES else f', {fewest}'}: line {line}{place}: {reason}{cure}"
     )
 
 
@@ -350,35 +356,34 @@ _MOST_PAIRS = 1e8  # of rows whose distance is looked at; beyond it neighbours a
 _CHUNK = 2e6  # of them at a time
 _PASSES = 10  # each may uncover what others hid
 _STEPS = 10  # of the robust fit
+_MOST_SHARE = 0.1  # of the rows; where more seem to be outliers, the curve has corners instead
 
 
 def without_outliers(measurements: Measurements) -> Measurements:
     """The measurements without rows whose output is far from that of their neighbours.
 
     Neighbours are the 5 to 20 rows with the nearest inputs, each input scaled by its range. An
-    output is far if it is neither among theirs nor near the plane through them, by 8 times what
-    theirs scatter about the planes through their own neighbours, and by 2 % of the outputs' range.
-    Less than 30 % of the neighbours on one side count as outliers themselves; at the border of the
-    data, where the plane is extended, the curve may become steeper by some times.
-    Raises WorkshopError if fewer than data.MIN_SAMPLES would remain.
+    output is far if it lies beyond those of 70 % of the neighbours, off the plane through them and
+    off that of all but one of the nearest five: by 8 times what the neighbours scatter about planes
+    (1.48 times the median distance), and 2 % of the outputs' range. At the border of the data,
+    where the plane is extended, the curve may become up to six times as steep.
+    Nothing is left out of fewer than 20 rows (10 more for each further input), nor where it would
+    be more than 10 % of the rows: there the curve is too coarse for a judgement.
     """
     x, y = _scaled(measurements.x), measurements.y.astype(float)
     there = np.arange(len(y))
     reasons: dict[int, str] = {}
     for _ in range(_PASSES):
-        if len(there) < 5 * (x.shape[1] + 1):
+        if len(there) < 10 * (x.shape[1] + 1):
             break
         bad, nearest = _outliers(x[there], y[there])
+        if len(reasons) + bad.sum() > _MOST_SHARE * len(y):
+            return measurements
         for row, value in zip(there[bad], nearest[bad], strict=True):
             reasons[int(row)] = _reason(measurements, float(y[row]), float(value))
         there = there[~bad]
         if not bad.any():
             break
-    if len(there) < MIN_SAMPLES:
-        raise WorkshopError(
-            f"Only {len(there)} rows are near their neighbours, but {MIN_SAMPLES} are the fewest "
-            "to learn from."
-        )
     out = sorted(reasons)
     more = measurements.rows.iloc[out].assign(reason=[reasons[row] for row in out])
     left_out = pd.concat([measurements.left_out, more]) if out else measurements.left_out
@@ -419,7 +424,7 @@ def noise_floor(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     most = max(1000, int(_MOST_PAIRS / len(y)))
     asked = np.random.default_rng(0).permutation(len(y))[:most]
     neighbours = _neighbours(points, asked, np.arange(len(y)), count)
-    plane, spread = _planes(points, outputs, asked, neighbours, robust=False)
+    plane, spread, _ = _planes(points, outputs, asked, neighbours, robust=False)
     inside = spread <= max(1.0, float(np.quantile(spread, 0.25)))
     squares = (outputs[asked] - plane) ** 2 / (1 + spread)
     return float(squares[inside].mean())
@@ -438,10 +443,10 @@ def _outliers(x: Floats, y: Floats) -> tuple[npt.NDArray[np.bool_], Floats]:
     """Which rows are far from their neighbours, and the neighbours' value that is the nearest."""
     rows = np.arange(len(y))
     count = int(np.clip(len(y) // 20, 5, 20))
-    most = max(1000, int(_MOST_PAIRS / len(y)))
-    among = np.sort(np.random.default_rng(0).permutation(len(y))[:most])
+    looked_at = max(1000, int(_MOST_PAIRS / len(y)))
+    among = np.sort(np.random.default_rng(0).permutation(len(y))[:looked_at])
     neighbours = _neighbours(x, rows, among, count)
-    plane, spread = _planes(x, y, rows, neighbours, robust=True)
+    plane, spread, bent = _planes(x, y, rows, neighbours, robust=True)
     theirs = np.sort(y[neighbours], axis=1)
     few = math.ceil(0.3 * count)
     middle = np.median(theirs, axis=1)
@@ -451,15 +456,18 @@ def _outliers(x: Floats, y: Floats) -> tuple[npt.NDArray[np.bool_], Floats]:
     allowed = np.stack([theirs[:, few - 1], theirs[:, -few], plane, steeper])
     nearest = np.clip(y, allowed.min(axis=0), allowed.max(axis=0))
     off = np.abs(y - plane)
-    scatter = 1.4826 * np.maximum(np.median(off[neighbours], axis=1), np.median(off) / 2)
+    others = np.maximum(np.median(off[neighbours], axis=1), np.median(off) / 2)
+    scatter = 1.4826 * np.maximum(others, bent)
     low, high = np.quantile(y, [0.05, 0.95])
-    return np.abs(y - nearest) > 8 * scatter + 0.02 * (high - low), nearest
+    most = 8 * scatter + 0.02 * (high - low)
+    agree = np.abs(y[neighbours[:, :5]] - y[:, None]) <= most[:, None]
+    return (np.abs(y - nearest) > most) & (agree.sum(axis=1) < 2), nearest
 
 
 def _neighbours(
     x: Floats, rows: npt.NDArray[np.int64], among: npt.NDArray[np.int64], count: int
 ) -> npt.NDArray[np.int64]:
-    """For each of the `rows` the `count` nearest others `among` all, shape (rows, count)."""
+    """Of each of the `rows` the `count` nearest others `among` all, shape (rows, count)."""
     found = np.empty((len(rows), count), np.int64)
     step = max(1, int(_CHUNK / len(among)))
     for start in range(0, len(rows), step):
@@ -468,7 +476,9 @@ def _neighbours(
         for column in x.T:
             away += (column[part, None] - column[None, among]).astype(np.float32) ** 2
         away[part[:, None] == among] = np.inf
-        found[start : start + step] = among[np.argpartition(away, count - 1)[:, :count]]
+        first = np.argpartition(away, count - 1)[:, :count]
+        order = np.argsort(np.take_along_axis(away, first, axis=1), axis=1)
+        found[start : start + step] = among[np.take_along_axis(first, order, axis=1)]
     return found
 
 
@@ -479,11 +489,12 @@ def _planes(
     neighbours: npt.NDArray[np.int64],
     *,
     robust: bool,
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats, Floats, Floats]:
     """Where planes through the rows' neighbours pass the rows: their outputs, shape (rows,).
 
     Least squares; if robust, reweighted with Tukey's biweight. Second, the variance of that output,
-    were the neighbours' 1: 1 / count where a row lies in their midst, and more outside.
+    were the neighbours' 1: 1 / count where a row lies in their midst, and more outside. Third, how
+    far the neighbours lie from the plane: the median.
     """
     offsets = x[neighbours] - x[rows, None]
     reach = np.abs(offsets).max(axis=(1, 2), keepdims=True)
@@ -501,11 +512,13 @@ def _planes(
 
     inverse, plane = solve(np.ones_like(outputs))
     spread = inverse[:, 0, 0]
+    off = outputs - np.median(outputs, axis=1, keepdims=True)
     if robust:
-        off = outputs - np.median(outputs, axis=1, keepdims=True)
+        least = 0.01 * np.subtract(*np.quantile(y, [0.95, 0.05]))  # rounded outputs often agree
         for _ in range(_STEPS):
             scale = np.median(np.abs(off), axis=1, keepdims=True) * 1.4826
-            far = off / np.where(scale > 0, 4.685 * scale, np.inf)
+            scale = np.maximum(scale, np.maximum(least, 1e-6 * np.abs(off).max(axis=1)[:, None]))
+            far = off / np.where(scale > 0, 4.685 * scale, 1)
             _, plane = solve(np.maximum(1 - far**2, 0) ** 2 + 1e-6)
             off = outputs - (design @ plane[..., None])[..., 0]
-    return plane[:, 0], spread
+    return plane[:, 0], spread, np.median(np.abs(off), axis=1)

@@ -121,9 +121,12 @@ class Home:
     @property
     def made_by(self) -> dict[Path, str]:
         """{artifact: stem of the notebook that makes it}, in the course's order."""
-        if self.own_notebook:
-            names = ("model.keras", "model.tflite", "model.cc", "model.h")
-            return {self.sensor_dir / name: self.own_notebook.stem for name in names}
+        own = self.own_notebook
+        names = ("model.keras", "model.tflite", "model.cc", "model.h")
+        maker = (own or SENSOR_NOTEBOOK).stem
+        of_a_sensor = {self.sensor_dir / name: maker for name in names}
+        if own:
+            return of_a_sensor
         return {
             self.dataset: "02_dataset",
             self.small_model_tf: "03_small_model",
@@ -132,6 +135,7 @@ class Home:
             self.model_tflite: "05_tensorflow_lite",
             self.model_tflite_micro: "06_microcontroller",
             self.firmware_model: "06_microcontroller",
+            **of_a_sensor,
         }
 
     def display_path(self, path: str | Path) -> str:
@@ -156,6 +160,8 @@ class Home:
             raise MissingArtifact(f"{missing}.")
         if self.own_notebook:
             command = f"{program('workshop')} run"
+        elif path.parent == self.sensor_dir:  # which catch-up has nothing for
+            command = f".venv/bin/workshop run --only {notebook[:2]}"
         else:
             command = f".venv/bin/workshop catch-up {_notebook_at_work(notebook)}"
         elsewhere = "" if self == home() else f"WORKSHOP_HOME={shlex.quote(str(self.path))} "
