@@ -27,7 +27,7 @@ def firmware() -> None:
     paths.require_course(paths.FIRMWARE_DIR)  # Without it there are no boards to choose from.
 
 
-def _measured(_: click.Context, __: click.Parameter, path: Path | None) -> "Measurements | None":
+def _measured(path: Path | None) -> "Measurements | None":
     """What stands in a file of measurements, without the rows that cannot be right."""
     if path is None:
         return None
@@ -44,7 +44,6 @@ def _measured(_: click.Context, __: click.Parameter, path: Path | None) -> "Meas
 _data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),
-    callback=_measured,
     metavar="FILE.csv",
     help="Measurements that the model is for, if that is no sine: a CSV with a header, inputs "
     "first, the output last.",
@@ -135,7 +134,7 @@ def build(**choices: Any) -> None:
     """Compile the firmware; print what it takes of flash and RAM."""
     from workshop_utils import firmware, paths
 
-    image = _built(**choices)
+    image = _built(**choices | {"data": _measured(choices["data"])})
     if image.board == "host":
         echo(f"{'bytes':>25}")
         for program in (image.wave, image.sweep):
@@ -161,16 +160,17 @@ def _print_sizes(memory: str, taken: Mapping[str, int], parts: Iterable[str]) ->
 @firmware.command("run")
 @_choices_of_a_build
 @_choices_of_a_wave
-def run_firmware(data: "Measurements | None", **choices: Any) -> None:
+def run_firmware(data: Path | None, **choices: Any) -> None:
     """Compile the firmware, run it, and show the curve that it makes.
 
     With --data also how far the model is from the measurements; a model of several inputs has no
     curve, and is compared with a runtime on this computer instead.
     """
-    if data is not None and data.x.ndim > 1:
-        _run_sweep(data, choices)
+    measured = _measured(data)
+    if measured is not None and measured.x.ndim > 1:
+        _run_sweep(measured, choices)
     else:
-        _run_wave(data, choices)
+        _run_wave(measured, choices)
 
 
 def _run_wave(data: "Measurements | None", choices: dict[str, Any]) -> None:
@@ -300,14 +300,14 @@ def sweep(target: Path, **choices: Any) -> None:
     show_default=True,
     help="The application, or the one that prints every answer of the model.",
 )
-def flash(board: str, drive: Path | None, program: str, **choices: Any) -> None:
+def flash(board: str, drive: Path | None, program: str, data: Path | None, **choices: Any) -> None:
     """Compile the firmware and copy it onto the drive of a board."""
     from workshop_utils.device import flash as flashing
 
     plugged = boards.find_real(board)
     # Before it takes time to compile.
     drive = flashing.confirm(drive, plugged) if drive else flashing.find(plugged)
-    image = _built(board=plugged.name, program=program, **choices)
+    image = _built(board=plugged.name, program=program, data=_measured(data), **choices)
     echo(flashing.flash(image.file(program), plugged, drive))
 
 
@@ -335,7 +335,7 @@ def monitor(
     cycles: int | None,
     seconds: float | None,
     model: Path | None,
-    data: "Measurements | None",
+    data: Path | None,
 ) -> None:
     """Show live what a board prints; a table of numbers where the output is no terminal.
 
@@ -350,6 +350,7 @@ def monitor(
         raise click.UsageError("Say which board it is with --board, or where it is with --port.")
     plugged = boards.find_real(board) if board else boards.UNNAMED
     content = firmware.model_bytes(model) if check else None
+    through = firmware.ranges_of(model, data=_measured(data)) if check else None
     if check and not (cycles or seconds):
         cycles = 1
     live = _is_live()
@@ -364,7 +365,6 @@ def monitor(
         echo(f"{record.skipped:,} lines made no sense and were skipped", err=True)
     if content is not None:
         runtime = inference.best_runtime()
-        through = firmware.ranges_of(model, data=data)
         comparison = monitoring.compare(record, content, inference.invoke_rows, runtime, through)
         echo(comparison.text)
         if comparison.first:
