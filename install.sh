@@ -251,8 +251,8 @@ case $mode in
     # Three processes at a time, a file of tests each: two cores stay busy while some tests wait.
     # nbval would import what takes seconds, in each; the test of notebooks starts one that has it.
     --test)
-        set -- --dist loadfile --no-loadscope-reorder -p no:nbval "$@"
-        exec "$bin/python" -m pytest -n 3 "$@" ;;
+        case " $*" in *" --nbval"*) ;; *) set -- -p no:nbval "$@" ;; esac
+        exec "$bin/python" -m pytest -n 3 --dist loadfile --no-loadscope-reorder "$@" ;;
 esac
 # --download. uv made the lock and does without upper bounds of "Requires-Python"; so must pip.
 PIP_USER=0 "$bin/python" -I -m pip download --require-hashes --no-deps --only-binary :all: \

@@ -138,6 +138,8 @@ def build(
         if sources is None and function is None:
             source, content = folder / "model.cc", model_bytes(model, home)
         parsed = None if content is None else tflite.parse(content)
+        if data is None and model is None and home.own_notebook is None:
+            data = ranges.SINE  # of the course's own model, however it was calibrated
         settings.update(_ranges(parsed, data).settings)
         if content is not None:
             preflight.check(content, boards.find(board), engine, program)
@@ -336,10 +338,13 @@ def ranges_of(
 ) -> Ranges:
     """What the application goes through, as a build decides it: a `device.ranges.Ranges`.
 
-    model, home: as for `model_bytes`. data: measurements of one input decide it; without, the model
-    does: a turn of the sine if its input covers that, else what its ends cover.
+    model, home: as for `model_bytes`. data: measurements of one input decide it; without, the
+    course's own model goes through a turn of the sine, and so does any other whose input covers
+    that; else it is what the model's ends cover.
     Raises WorkshopError if data and model do not go together.
     """
+    if data is None and model is None and (home or paths.home()).own_notebook is None:
+        return ranges.SINE
     return _ranges(tflite.parse(model_bytes(model, home)), data)
 
 
