@@ -65,6 +65,7 @@ def client(output: Path, workers: int | None, scheduler: str | None) -> Iterator
             yield client
         return
     folder = (output / FOLDER).resolve()
+    upstream.close_no_cluster_at_exit()  # it is closed here, unless Ctrl-C comes while it starts
     # Every death of a worker is reported here, where the attempts are counted.
     settings = {"distributed.scheduler.allowed-failures": 0, "distributed.admin.tick.limit": "1h"}
     try:
