@@ -248,8 +248,11 @@ unset PYTHONHOME
 case $mode in
     --run) cd -- "$caller"; exec "$bin/workshop" run "$@" ;; # --output is relative to there
     --lab) exec "$bin/python" -m jupyterlab --ServerApp.root_dir=. notebooks/01_setup.ipynb "$@" ;;
-    # Two processes at a time, a file of tests each: hardly a test keeps two cores busy.
-    --test) exec "$bin/python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@" ;;
+    # Three processes at a time, a file of tests each: two cores stay busy while some tests wait.
+    # nbval would import what takes seconds, in each; the test of notebooks starts one that has it.
+    --test)
+        set -- --dist loadfile --no-loadscope-reorder -p no:nbval "$@"
+        exec "$bin/python" -m pytest -n 3 "$@" ;;
 esac
 # --download. uv made the lock and does without upper bounds of "Requires-Python"; so must pip.
 PIP_USER=0 "$bin/python" -I -m pip download --require-hashes --no-deps --only-binary :all: \

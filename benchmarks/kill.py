@@ -54,6 +54,9 @@ def damaged(home):
         home.model_tflite: lambda path: inference.details(path.read_bytes()),
         home.model_tflite_micro: c_source.read,
         home.firmware_model: c_source.read,
+        home.sensor_dir / "model.keras": is_zip,
+        home.sensor_dir / "model.tflite": lambda path: inference.details(path.read_bytes()),
+        home.sensor_dir / "model.cc": c_source.read,
     }
     found = {}
     for path, read in readers.items():

@@ -186,7 +186,29 @@ CLAIMS = {
         "What that one lacked was a good start": (
             "fifty[fifty['NEURONS'] == 8]['good'].mean() > 0.8"
         ),
+        "do not shrink the network further": (
+            "np.ptp(both['flash']['compact']) < both['flash']['compact'].min()"
+            " - both['flash']['generated'].max()"
+        ),
+        "Here is the network with each of the two": (
+            "set(by_engine['engine']) == {'compact', 'generated'} and both.notna().all(axis=None)"
+        ),
+        "Going down a column, the network grows": "all(all(np.diff(both['flash'][one].loc[layers])"
+        " > 0) for one in ('compact', 'generated') for layers in (1, 2))",
+        "going along a row, it stays": "all(by_engine.groupby(['LAYERS', 'NEURONS', 'SEED'])[["
+        "'weights', 'sine_error', 'equal']].nunique().eq(1).all())",
         "there is nearly nothing left in it": "best['flash'] - flash.min() < 0.1 * flash.min()",
+    },
+    "10": {
+        "So the scaling can be **folded** into": "not (most > 1e-4)",
+        "For one input, a table is hard to beat": (
+            "inputs > 1 or (weighed.loc['table', ['flash', 'instructions']]"
+            " < weighed.loc['network, generated', ['flash', 'instructions']]).all()"
+        ),
+        "the network only gets a few more weights": (
+            "plain_c.data_bytes(plain_c.layers(model_tflite)) < 4 * 17**3 or NEURONS > 16"
+        ),
+        "Its voltage never comes near 0": "least > greatest / 2",
     },
 }
 

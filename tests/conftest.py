@@ -7,8 +7,9 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from workshop_utils import paths
+from workshop_utils import paths, upstream
 
+upstream.import_jsonschema()  # before a test file does, with its grammar, in each process
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # A shell lets what it starts in the background ignore these; here commands are to end by them.
 for _name, _handler in {
@@ -21,9 +22,11 @@ for _name, _handler in {
         signal.signal(_number, _handler)
 
 
-LONGEST = ["test_notebooks", "test_hub", "test_course", "test_surroundings", "test_browser"]
-LONGEST += ["test_execute", "test_plain_c", "test_firmware", "test_install", "test_docs"]
-LONGEST += ["test_tools", "test_proof", "test_generated", "test_engine", "test_workers"]
+LONGEST = ["test_hub", "test_course", "test_notebooks", "test_browser", "test_surroundings"]
+LONGEST += ["test_truth", "test_docs", "test_execute", "test_firmware", "test_boards", "test_tools"]
+LONGEST += ["test_plain_c", "test_fork", "test_install", "test_proof", "test_generated"]
+LONGEST += ["test_training", "test_recipes", "test_uptodate", "test_catchup", "test_workers"]
+LONGEST += ["test_contracts", "test_engine", "test_figures", "test_upstream", "test_doctor"]
 
 
 def pytest_collection_modifyitems(items):

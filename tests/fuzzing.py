@@ -63,7 +63,7 @@ def write_corpus(folder):
 def models():
     """The factory's smaller models, good and bad ones, bytes."""
     plain, odd = factory.odd_models()
-    odd |= factory.ranked_models()
+    odd = odd | factory.ranked_models()
     bad = [tflite for tflite, _ in factory.bad_models().values()]
     kinds = [factory.proof_models(), factory.float_models(), odd, factory.overlooked_models()]
     found = [plain, *bad, *(tflite for kind in kinds for tflite in kind.values())]

@@ -41,7 +41,9 @@ case "${0##*/} $*" in
     *" -m pip install "*) stage pip && cp "$0" "${0%/*}/uv" ;;
     *" -c "*)
         while [ "$1" != -c ]; do shift; done && shift
-        exec "@REAL@" -I -S -c "import sys; @PRETEND@; exec(sys.argv.pop(1))" "$@" ;;
+        # Its packages would be those of the computer, and compiling all of them takes seconds.
+        here="import sys; sys.prefix = '${0%/*/*}'; @PRETEND@; exec(sys.argv.pop(1))"
+        exec "@REAL@" -I -S -c "$here" "$@" ;;
     *) echo "ran ${0##*/} in $PWD with: $*"; exit "${RUN_CODE:-0}" ;;
 esac
 """

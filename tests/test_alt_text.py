@@ -122,3 +122,17 @@ def test_any_figure_of_matplotlib_has_words():
 )  # fmt: skip
 def test_a_number(value, text):
     assert alt_text._number(value) == text
+
+
+def test_a_title_that_asks_needs_no_full_stop():
+    axes = plots.new_axes("What is wrong here?", "x", "y")
+    assert alt_text.describe(axes.figure).startswith("What is wrong here? A plot of y over x.")
+
+
+def test_scattered_marks_are_not_listed_one_by_one():
+    """A sweep moves its marks a little aside, and nothing has 2.1 neurons."""
+    axes = plots.new_axes("", "Neurons", "Error")
+    axes.plot([2.1, 1.9, 3.0], [0.3, 0.1, 0.2], "x", label="Runs")
+    assert "Runs, 3 marks: from 0.1 to 0.3" in alt_text.describe(axes.figure)
+    axes.plot([2, 3, 4], [0.3, 0.1, 0.2], label="Median")
+    assert "Median, 2: 0.3, 3: 0.1, 4: 0.2." in alt_text.describe(axes.figure)

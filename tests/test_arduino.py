@@ -17,7 +17,7 @@ import tflite_factory as factory
 from proof import PROOF
 
 from workshop_utils import arduino, c_source, inference, paths, plain_c
-from workshop_utils.device import console
+from workshop_utils.device import console, ranges, tflite
 from workshop_utils.errors import WorkshopError
 
 OWN = c_source.read(paths.FIRMWARE_REFERENCE_MODEL)
@@ -210,8 +210,8 @@ def test_what_a_sketch_takes(sketch):
 def test_the_wave_on_an_uno_is_the_picture_in_the_docs(sketch):
     avr.require("simavr")
     values = draw_serial.read(avr.some_lines_of_simavr(sketch(OWN, "Wave"), 110))
-    source, target = inference.details(OWN)
-    x = np.linspace(0, 255 * source["quantization"][0], 100, endpoint=False)
+    _, target = inference.details(OWN)
+    x = np.linspace(0, 2 * np.pi, 100, endpoint=False)
     wanted = inference.predict(OWN, x.astype(np.float32), inference.best_runtime())
     # Serial.println() writes two decimals.
     np.testing.assert_allclose(
@@ -219,6 +219,17 @@ def test_the_wave_on_an_uno_is_the_picture_in_the_docs(sketch):
     )
     picture = paths.PROJECT / "docs" / "arduino.svg"
     assert picture.read_text(encoding="utf-8") == draw_serial.draw(values)
+
+
+def test_the_wave_of_another_curve_goes_through_what_its_ends_cover(sketch):
+    avr.require("simavr")
+    curve = factory.in_units(OWN, 128, 32)
+    values = draw_serial.read(avr.some_lines_of_simavr(sketch(curve, "Wave"), 110))
+    low, high = ranges.covered(tflite.parse(curve).ends[0])
+    x = np.linspace(low, high, 100, endpoint=False).astype(np.float32)
+    wanted = inference.predict(curve, x, inference.best_runtime())
+    np.testing.assert_allclose(np.array(values, float), wanted, atol=0.0051 + 32 * 0.009)
+    assert np.ptp(wanted) > 60
 
 
 def test_its_cycles(counts):

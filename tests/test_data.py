@@ -90,6 +90,8 @@ def test_shares_that_do_not_add_up(train, test):
         ([], [], "empty"),
         ([1, 2], [1], "equally long"),
         ([[1.0]], [[1.0]], "one-dimensional"),
+        ([[[1.0]]], [1.0], "one-dimensional"),
+        ([[1.0, 2.0]], [1.0, 2.0], "equally long"),
         ([1, float("nan")], [1, 2], "NaN"),
         ([1, 2], [1, float("inf")], "NaN or infinity"),
     ],

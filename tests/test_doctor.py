@@ -47,7 +47,7 @@ def test_the_object_is_the_one_described(printed):
             "packages",
             "done",
         ),
-        "seconds",
+        *("answers", "seconds"),
     }
     for check in found["checks"]:
         assert set(check) == {"name", "ok", "required", "found", "advice", "seconds"}
@@ -447,3 +447,48 @@ def test_a_package_without_the_course(monkeypatch, tmp_path):
     result = command(monkeypatch, *checks)
     assert result.output.count("are not beside its package") == 2
     assert "Error" not in result.output
+
+
+def question(*printed, tags=("exercise",)):
+    """A cell that answers, as it is saved."""
+    outputs = [{"output_type": "stream", "text": text} for text in printed]
+    return {"cell_type": "code", "source": "", "metadata": {"tags": list(tags)}, "outputs": outputs}
+
+
+def test_what_is_answered_right_is_counted_in_the_saved_notebooks(monkeypatch, tmp_path):
+    answers = [
+        question("Right: so it is.\n"),
+        question(["288 multiplications\n", "Right: ", "few.\n"]),
+        question("288 multiplications\n", "Right: few.\n"),
+        question("Not yet: Right: no.\n"),
+        question("Your turn: replace None.\n"),
+        question("Right: at first.\nNot yet: at last.\n"),
+        question(),
+        question("Right: no question.\n", tags=()),
+    ]
+    for name, cells in {"02_a": answers, "01_b": [question(tags=())], "03_c": answers[:1]}.items():
+        content = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(content))
+    odd = {**content, "cells": [{**question(), "outputs": [3]}]}
+    (tmp_path / "04_d.ipynb").write_text("<<<<<<<")
+    (tmp_path / "05_e.ipynb").write_text(json.dumps(odd))
+    monkeypatch.setattr(paths, "NOTEBOOKS_DIR", tmp_path)
+    monkeypatch.setattr(doctor, "_CHECKS", [])
+    found = doctor.examine()
+    assert found["answers"] == [
+        {"notebook": "02_a", "asked": 7, "right": 3},
+        {"notebook": "03_c", "asked": 1, "right": 1},
+    ]
+    assert doctor.score(found) == "4 of 8 questions in the notebooks are answered right."
+    assert CliRunner().invoke(main, ["doctor"]).stdout.rstrip().endswith(doctor.score(found))
+    refused = CliRunner().invoke(main, ["doctor", "--json", "--no-answers"])
+    assert json.loads(refused.stdout)["answers"] == []
+
+
+def test_the_course_as_it_comes_asks_and_nothing_is_answered():
+    rows = doctor._answers()
+    assert {row["notebook"] for row in rows} == {
+        path.stem for path in paths.notebooks() if path.name > "02"
+    }
+    assert all(row["asked"] >= 2 and row["right"] == 0 for row in rows), rows
+    assert doctor.score({"answers": rows}) == ""

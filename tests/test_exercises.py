@@ -171,6 +171,17 @@ CASES = [
         (3.5, NOT_YET, "largest y"),
         (7, NOT_YET, "largest y"),
     ]),
+    (exercises.codes_between, (3.0, 4.2), [
+        (None, YOUR_TURN, "None"),
+        (74, RIGHT, "never come"),
+        (np.float64(72.86), RIGHT, "never come"),
+        (73.0, RIGHT, "never come"),
+        (182, NOT_YET, "wasted"),
+        (256, NOT_YET, "Which of them"),
+        (255, NOT_YET, "Which of them"),
+        (40, NOT_YET, "few"),
+        (100, NOT_YET, "many"),
+    ]),
 ]  # fmt: skip
 
 
@@ -199,6 +210,7 @@ MEASURED = {
     "two boards": (0,),
     "by mail": (0,),
     "hardly moves": (0,),
+    "nearest curve": (0, 1, 2),
 }
 
 

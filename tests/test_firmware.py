@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import bincopy
+import click
 import numpy as np
 import pytest
 import qemu
@@ -20,9 +21,9 @@ from patience import HUNG
 from single_steps import count_by_single_steps
 from uf2utils.file import UF2File
 
-from workshop_utils import c_source, emulator, firmware, inference, paths
+from workshop_utils import c_source, emulator, firmware, inference, measurements, paths
 from workshop_utils.cli import main
-from workshop_utils.device import boards, compiling, console, images
+from workshop_utils.device import boards, compiling, console, flash, images, ranges
 from workshop_utils.device.elf import Elf
 from workshop_utils.errors import WorkshopError
 
@@ -701,8 +702,238 @@ def test_run_says_how_far_the_wave_is_from_the_sine(home, expected, model, tmp_p
     result = workshop("run", "--model", narrow)
     assert result.exit_code == 0 and error_to_the_sine(result.stdout) > 0.1
     assert re.search(
-        r"^Note: The model's input covers about 0 to 0\.6\d+, and the appl", result.stderr
+        r"^Note: The model's input covers about 0 to 0\.6\d+, and the course's sine is 0 to 6\.28",
+        result.stderr,
     )
+
+
+# ---- Curves of other than the sine
+
+
+@pytest.fixture(scope="module")
+def thermistor(tmp_path_factory, model):
+    """A model and measurements of one input: the network in other units, and its noisy answers.
+
+    Returns the paths of the two, and x and y of the good rows.
+    """
+    folder = tmp_path_factory.mktemp("thermistor")
+    content = tflite_factory.in_units(model, 128, 32)
+    (folder / "model.tflite").write_bytes(content)
+    rng = np.random.default_rng(1)
+    x = np.sort(np.rint(rng.uniform(20, 780, 300)).astype(np.float32))
+    y = inference.predict(content, x) + rng.normal(0, 0.5, x.size).astype(np.float32)
+    rows = [f"{a:.0f},{b:.3f}" for a, b in zip(x, y, strict=True)]
+    rows.insert(100, "401,ERR")
+    text = "\n".join(["adc (code),temperature (°C)", *rows]) + "\n"
+    (folder / "data.csv").write_text(text, encoding="utf-8")
+    return folder / "model.tflite", folder / "data.csv", x, np.float32(np.round(y, 3))
+
+
+BUILDS = [
+    ("emulator", "zig", "compact"),
+    ("emulator", "gcc", "generated"),
+    ("host", "zig", "compact"),
+]
+BUILDS += [(board, "zig", "compact") for board in boards.REAL]
+
+
+@pytest.mark.parametrize(("board", "toolchain", "engine"), BUILDS)
+def test_measurements_decide_what_every_board_goes_through(
+    home, thermistor, board, toolchain, engine
+):
+    if toolchain == "gcc":
+        qemu.require("arm-none-eabi-g++")
+    path, csv, x, y = thermistor
+    data = measurements.read(csv)
+    image = firmware.build(
+        board, engine, toolchain, path, cycles=1, inferences_per_cycle=40, data=data
+    )
+    _, rows = console.table(firmware.run(image))
+    x_chip, y_chip, led = np.array(rows).T
+    low, high = x.min(), x.max()
+    np.testing.assert_allclose(x_chip, np.linspace(low, high, 40, endpoint=False), rtol=1e-6)
+    expected = inference.predict(path.read_bytes(), x_chip, inference.best_runtime())
+    np.testing.assert_allclose(y_chip, expected, atol=1e-5)
+    np.testing.assert_allclose(led, (y_chip - y.min()) / np.ptp(y) * 255, atol=0.51)
+
+
+def test_a_model_of_other_ends_goes_through_them_without_measurements(home, thermistor):
+    path = thermistor[0]
+    through = firmware.ranges_of(path)
+    result = emulator.run(firmware.build(model=path, cycles=1).wave).inferences
+    assert result.x.iloc[0] == pytest.approx(through.x[0], abs=1e-5)
+    assert result.x.iloc[-1] == pytest.approx(through.x[1] * 0.99, rel=1e-5)
+    assert result.led.min() < 10 and result.led.max() > 245
+    assert firmware.ranges_of() == ranges.SINE
+
+
+def test_a_function_goes_through_measurements_too(home, thermistor):
+    data = measurements.read(thermistor[1])
+    text = "static float function(float x) { return 3000.0f - 4.0f * x; }\n"
+    image = firmware.build(engine="function", function=text, data=data)
+    printed = emulator.run(image.wave).inferences
+    assert printed.x.min() == data.x.min() and printed.y.max() == 3000 - 4 * data.x.min()
+    # As plain numbers, beside measurements.
+    chosen = ranges.Ranges((0, 1), (2900, 3000))
+    image = firmware.build(engine="function", function=text, data=chosen, cycles=1)
+    printed = emulator.run(image.wave).inferences
+    assert printed.led.iloc[0] == 255 and printed.y.iloc[50] == 2998
+
+
+def test_the_chips_own_answers_to_real_numbers(home, thermistor):
+    if problem := inference.tflm_problem():
+        pytest.skip(problem)
+    path, _, x, _ = thermistor
+    values = np.concatenate([x, np.float32([-1e9, 0, 1e9])])
+    for board in ("emulator", "host"):
+        image = firmware.build(board, model=path)
+        found = firmware.answers(image, path.read_bytes(), values)
+        assert np.array_equal(found, inference.predict(path.read_bytes(), values, "tflm"))
+
+
+ERROR = (
+    r"^root mean squared error on the data (\S+)( .+)? \(mean squared error (\S+)\), "
+    r"(\S+) rows, (.+)$"
+)
+
+
+def error_on_data(stdout):
+    root, unit, mean, rows, whose = re.search(ERROR, stdout, re.MULTILINE).groups()
+    return float(root), unit, float(mean), rows, whose
+
+
+@pytest.mark.parametrize("board", ["emulator", "host", "microbit-v1"])
+def test_run_measures_the_chips_answers_on_data(home, thermistor, board):
+    path, csv, x, y = thermistor
+    result = workshop("run", "--model", path, "--data", csv, "--board", board)
+    assert result.exit_code == 0, result.stderr
+    (note,) = result.stderr.splitlines()
+    assert note.startswith("Note: a row was left out; line 102: temperature is 'ERR', ")
+    answers = inference.predict(path.read_bytes(), x, inference.best_runtime())
+    error = np.mean((answers - y) ** 2)
+    root, unit, mean, rows, whose = error_on_data(result.stdout)
+    assert (mean, root) == (pytest.approx(error, rel=0.005), pytest.approx(error**0.5, rel=0.005))
+    assert (unit, rows, whose) == (" °C", "300", "the chip's own answers")
+    top, *drawn = result.stdout.splitlines()
+    assert top.split() == ["temperature", "in", "°C"] and "sine" not in result.stdout
+    assert drawn[15].split() == [f"{x.min():g}", "adc", "in", "code", f"{x.max():g}"]
+    assert drawn[0].split()[0] == f"{y.max():.4g}" and drawn[14].split()[0] == f"{y.min():.4g}"
+
+
+def test_run_notes_data_that_the_model_does_not_cover(home, model, thermistor, tmp_path):
+    (tmp_path / "sine.tflite").write_bytes(model)
+    result = workshop("run", "--model", tmp_path / "sine.tflite", "--data", thermistor[1])
+    assert result.exit_code == 0
+    assert re.search(
+        r"^Note: The model's input covers about 0 to 6\.\d, and the data's adc is 2\d to 7\d\d, of "
+        r"which the rest is cut off: take all of the data",
+        result.stderr,
+        re.MULTILINE,
+    )
+    assert error_on_data(result.stdout)[0] > 10
+
+
+def test_a_float_model_is_measured_by_a_runtime_and_says_so(home, thermistor, tmp_path):
+    layers = tflite_factory.sine_layers((1, 4, 1))
+    path, csv = tmp_path / "float.tflite", tmp_path / "data.csv"
+    path.write_bytes(tflite_factory.fully_connected(layers, "float32"))
+    x = np.linspace(1, 5, 50, dtype=np.float32)
+    y = inference.predict(path.read_bytes(), x) + np.float32(0.25)
+    rows = "\n".join(f"{a},{b}" for a, b in zip(x, y, strict=True))
+    csv.write_text(f"angle,height\n{rows}\n")
+    result = workshop("run", "--model", path, "--data", csv)
+    root, unit, mean, rows, whose = error_on_data(result.stdout)
+    assert (root, mean) == (pytest.approx(0.25, 0.01), pytest.approx(0.0625, 0.01))
+    assert (unit, rows) == (None, "50") and whose.endswith("'s answers on this computer")
+    assert result.stdout.splitlines()[16].split() == ["1", "angle", "5"]
+
+
+@pytest.fixture(scope="module")
+def humidity(tmp_path_factory):
+    """A model of two inputs, and measurements that are its answers, 0.5 off."""
+    folder = tmp_path_factory.mktemp("humidity")
+    content = tflite_factory.quantized(tflite_factory.sine_layers((2, 8, 1)))
+    (folder / "model.tflite").write_bytes(content)
+    rows = np.random.default_rng(1).uniform(0, 3, (200, 2)).astype(np.float32)
+    y = inference.predict(content, rows) + np.float32(0.5)
+    lines = [f"{a},{b},{c}" for (a, b), c in zip(rows, y, strict=True)]
+    text = "\n".join(["raw (V),temperature (°C),humidity (%)", *lines]) + "\n"
+    (folder / "data.csv").write_text(text, encoding="utf-8")
+    return folder / "model.tflite", folder / "data.csv"
+
+
+@pytest.mark.parametrize("board", ["emulator", "host"])
+def test_several_inputs_are_proved_equal_and_then_measured(home, humidity, board):
+    if problem := inference.tflm_problem():
+        pytest.skip(problem)
+    path, csv = humidity
+    result = workshop("run", "--model", path, "--data", csv, "--board", board)
+    assert result.exit_code == 0, result.stderr
+    assert "512 inferences, engine compact\n512 of 512 equal to TFLM's answers" in result.stdout
+    root, unit, mean, rows, whose = error_on_data(result.stdout)
+    assert (root, mean) == (pytest.approx(0.5, 0.02), pytest.approx(0.25, 0.04))
+    assert (unit, rows, whose) == (" %", "200", "TFLM's answers on this computer")
+    assert ("instructions per inference" in result.stdout) == (board == "emulator")
+
+
+def test_answers_that_are_not_the_models_fail(home, humidity, monkeypatch):
+    if problem := inference.tflm_problem():
+        pytest.skip(problem)
+    path, csv = humidity
+    original = emulator.run
+
+    def one_off(*arguments, **options):
+        result = original(*arguments, **options)
+        *rows, last, end = result.console.splitlines()
+        other = ",".join([*last.split(",")[:-1], str(-int(last.split(",")[-1]) or 1)])
+        return replace(result, console="\n".join([*rows, other, end]))
+
+    monkeypatch.setattr(emulator, "run", one_off)
+    result = workshop("run", "--model", path, "--data", csv)
+    assert result.exit_code == 1 and "511 of 512 equal to TFLM's answers" in result.stdout
+    assert result.stderr == "Error: The firmware does not answer as the model does, to the bit.\n"
+
+
+def test_data_and_model_must_fit(home, thermistor, humidity, tmp_path):
+    (one, one_csv, *_), (two, two_csv) = thermistor, humidity
+    two_outputs = tmp_path / "two.tflite"
+    two_outputs.write_bytes(tflite_factory.quantized(tflite_factory.sine_layers((1, 4, 2))))
+    cases = {
+        (one, two_csv): "The data has 2 inputs (raw, temperature), and the model takes 1.",
+        (two, one_csv): "The data has 1 input (adc), and the model takes 2.",
+        (two_outputs, one_csv): "The model gives 2 values, and the data has one output.",
+    }
+    for (path, csv), sentence in cases.items():
+        for command in ("run", "build"):
+            result = workshop(command, "--model", path, "--data", csv)
+            assert result.exit_code == 1 and result.stdout == ""
+            assert result.stderr.splitlines()[-1] == f"Error: {sentence}"
+
+
+def test_build_and_flash_take_data(home, thermistor, toy, tmp_path, monkeypatch):
+    path, csv, x, _ = thermistor
+    assert workshop("build", "--model", path, "--data", csv, "--cycles", 1).exit_code == 0
+    wave = emulator.run(firmware.locate().wave).inferences
+    assert wave.x.min() == x.min() and wave.x.max() > 0.98 * x.max()
+    (tmp_path / "DETAILS.TXT").write_text("Unique ID: 9904")
+    sent = []
+    monkeypatch.setattr(flash, "confirm", lambda drive, board: drive)
+    monkeypatch.setattr(flash, "flash", lambda file, board, drive: sent.append(file) or "Done.")
+    monkeypatch.setattr(click.Choice, "convert", lambda self, value, *_: value)  # the toy's name
+    options = ["--board", "toy", "--drive", tmp_path, "--model", path, "--cycles", 1]
+    result = workshop("flash", *options, "--data", csv)
+    assert result.exit_code == 0, result.stderr
+    assert sent == [firmware.locate("toy").file()]
+    assert emulator.run(firmware.locate("toy").wave).inferences.x.min() == x.min()
+
+
+def test_a_file_that_holds_no_measurements_is_one_sentence(home, tmp_path):
+    (tmp_path / "bad.csv").write_text("a,b\nx,y\n" * 30)
+    for command in ("run", "build"):
+        for file in ("bad.csv", "none.csv"):
+            result = workshop(command, "--data", tmp_path / file)
+            assert result.exit_code == 1 and result.stderr.count("\n") == 1
+            assert file in result.stderr and result.stdout == ""
 
 
 def test_failures_are_one_sentence_on_stderr(home, tmp_path):
@@ -719,7 +950,7 @@ def test_failures_are_one_sentence_on_stderr(home, tmp_path):
 def test_help_names_every_option():
     assert {"build", "run", "sweep"} <= set(workshop("--help").stdout.split())
     common = {"--model", "--board", "--engine", "--toolchain", "--optimize"}
-    wave = {"--cycles", "--inferences-per-cycle"}
+    wave = {"--cycles", "--inferences-per-cycle", "--data"}
     for command, own in (("build", wave), ("run", wave), ("sweep", {"--csv"})):
         assert common | own <= set(workshop(command, "--help").stdout.split())
 

@@ -110,7 +110,12 @@ def test_foreign_bytes():
 
 @pytest.mark.parametrize(
     ("x", "words"),
-    [([], "shape"), ([[1.0]], "shape"), ([np.nan], "NaN"), (3.0, "shape")],
+    [
+        ([], "shape"),
+        ([[1.0, 2.0]], "of 1, but .* of 2: x has the shape"),
+        ([np.nan], "NaN"),
+        (3.0, "shape"),
+    ],
 )
 def test_bad_x(int8_tflite, float_tflite, x, words):
     for tflite in (int8_tflite, float_tflite):
@@ -198,3 +203,19 @@ def test_tflm_says_why_it_cannot_run_a_model(capfd):
         inference.invoke(gelu, np.int8([1, 2]), "tflm")
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("runtime", ["litert", pytest.param("tflm", marks=needs_tflm)])
+def test_a_model_of_two_inputs(runtime):
+    """Quantized, its input has one scale for both of its values."""
+    content = tflite_factory.quantized(tflite_factory.sine_layers((2, 5, 1)))
+    (scale, zero_point), target = (end["quantization"] for end in inference.details(content))
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 2)).astype(np.float32)
+    codes = np.clip(np.round(x / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)
+    expected = inference.invoke_rows(content, codes, runtime)[:, 0]
+    assert inference.predict(content, x, runtime) == pytest.approx(
+        (expected.astype(float) - target[1]) * target[0], abs=1e-5
+    )
+    assert inference.evaluate(content, x, np.zeros(20), runtime) > 0
+    with pytest.raises(WorkshopError, match="one input value"):
+        inference.invoke(content, codes[:, 0], runtime)

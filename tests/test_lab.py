@@ -37,7 +37,7 @@ def test_without_edits_it_is_the_firmware(model):
 
 def test_an_edit_is_in_one_build_only(model):
     before = {file: file.read_bytes() for file in paths.FIRMWARE_DIR.rglob("*") if file.is_file()}
-    cast = (PREDICT, "Quantize(radians, info.input_scale, info.input_zero_point)", "int8_t{0}")
+    cast = (PREDICT, "Quantize(x, info.input_scale, info.input_zero_point)", "int8_t{0}")
     assert np.unique(answers(lab.build(model, [cast]))["y"]).size == 1
     assert np.unique(answers(lab.build(model))["y"]).size > 50
     assert before == {f: f.read_bytes() for f in paths.FIRMWARE_DIR.rglob("*") if f.is_file()}
@@ -98,7 +98,7 @@ def test_an_edit_that_does_not_fit_is_refused(model, edit):
 
 def test_an_edit_that_does_not_compile_is_one_sentence(model):
     with pytest.raises(WorkshopError, match=r"was not built: .*error"):
-        lab.build(model, [(PREDICT, "Quantize(radians,", "Quantise(radians,")])
+        lab.build(model, [(PREDICT, "Quantize(x,", "Quantise(x,")])
 
 
 # What notebook 08 says about the emulator and alignment.

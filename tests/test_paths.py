@@ -135,3 +135,110 @@ def test_a_package_without_the_course_says_where_the_course_is(alone, words):
     assert result.returncode == 1 and len(result.stderr.splitlines()) == 3, result.stderr
     assert "notebooks and firmware are not beside its package" in result.stderr
     assert result.stderr.endswith("\n\n    ./install.sh\n")
+
+
+# ---- A project of one's own
+
+
+def mark(folder):
+    """What makes a folder a home; `workshop new` does it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / paths.MARKER).touch()
+    return folder
+
+
+@pytest.fixture
+def nowhere(monkeypatch, tmp_path):
+    """A folder to work in, and no WORKSHOP_HOME."""
+    monkeypatch.delenv("WORKSHOP_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_marked_folder_is_the_home_of_whoever_works_in_it(monkeypatch, nowhere):
+    outer, inner = mark(nowhere / "outer"), mark(nowhere / "outer" / "deep" / "inner")
+    assert paths.home() == Home(paths.PROJECT)
+    for folder, home in ((outer, outer), (inner.parent, outer), (inner, inner)):
+        monkeypatch.chdir(folder)
+        assert paths.home() == Home(home)
+        assert home / "models" == paths.MODELS_DIR
+    (inner / "output").mkdir()
+    monkeypatch.chdir(inner / "output")
+    assert paths.home() == Home(inner)
+    monkeypatch.setenv("WORKSHOP_HOME", str(nowhere))
+    assert paths.home() == Home(nowhere) and paths.home().own_notebook is None
+
+
+def test_a_marked_folder_may_be_moved(monkeypatch, nowhere):
+    mark(nowhere / "before").rename(nowhere / "after")
+    monkeypatch.chdir(nowhere / "after")
+    assert paths.home() == Home(nowhere / "after")
+
+
+def test_the_course_within_a_marked_folder_stays_its_own_home(monkeypatch, nowhere):
+    course = nowhere / "outer" / "course"
+    monkeypatch.setattr(paths, "PROJECT", course)
+    mark(nowhere / "outer")
+    within = mark(course / "mine")
+    (course / "notebooks").mkdir()
+    for folder, home in (
+        (course, course),
+        (course / "notebooks", course),
+        (within, within),
+        (course.parent, course.parent),
+    ):
+        monkeypatch.chdir(folder)
+        assert paths.home() == Home(home), folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a folder that is in use stays")
+def test_the_working_folder_may_be_gone(monkeypatch, nowhere):
+    gone = mark(nowhere / "gone")
+    monkeypatch.chdir(gone)
+    shutil.rmtree(gone)
+    assert paths.home() == Home(paths.PROJECT)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there files have no such owner")
+def test_a_marker_of_somebody_else_is_none(monkeypatch, nowhere):
+    """In a folder that all may write to, it would make others run what lies there."""
+    marker = mark(nowhere) / paths.MARKER
+    owner = marker.stat().st_uid
+    if os.geteuid() == 0:
+        owner = 4711
+        os.chown(marker, owner, -1)
+    for user, home in ((owner, nowhere), (owner + 1, paths.PROJECT), (0, nowhere)):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        assert paths.home() == Home(home), user
+
+
+def test_a_folder_of_the_markers_name_is_none(nowhere):
+    (nowhere / paths.MARKER).mkdir()
+    assert paths.home() == Home(paths.PROJECT)
+
+
+def test_what_is_missing_in_a_project_of_ones_own_names_its_notebook(nowhere):
+    own = Home(mark(nowhere / "own"))
+    with pytest.raises(MissingArtifact) as caught:
+        own.require(own.sensor_dir / "model.cc")
+    sentence, command = str(caught.value).split("\n\n    ")
+    assert "models/own_sensor/model.cc is missing: notebook own_sensor.ipynb makes it" in sentence
+    assert command == f"WORKSHOP_HOME={own.path} {paths.program('workshop')} run"
+
+
+def test_a_program_can_be_typed_wherever_the_course_lies(monkeypatch, tmp_path):
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+    folder = tmp_path / 'it\'s "the" $course'
+    folder.mkdir()
+    (folder / "workshop").write_text("#!/bin/sh\necho called\n")
+    (folder / "workshop").chmod(0o755)
+    monkeypatch.setattr(paths.sysconfig, "get_path", lambda which: str(folder))
+    printed = subprocess.run(["bash", "-c", paths.program("workshop")], stdout=subprocess.PIPE)
+    assert printed.stdout == b"called\n"
+
+
+def test_what_is_missing_of_a_sensor_is_made_by_its_notebook(home):
+    with pytest.raises(MissingArtifact, match=r"notebook 10_own_sensor.ipynb makes it") as caught:
+        home.require(home.sensor_dir / "model.cc")
+    assert str(caught.value).endswith("\n\n    .venv/bin/workshop run --only 10")

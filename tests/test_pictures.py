@@ -111,6 +111,13 @@ def test_a_picture_says_what_it_shows_and_moves_only_where_that_is_liked(picture
     assert all(rule.startswith((f"#{name} ", f"@keyframes {name}-", "@media")) for rule in rules)
 
 
+def test_a_microbit_names_the_curve():
+    matrix = np.ones((len(LINES), 5, 5))
+    assert "network's sine on" in pictures.microbit(matrix, LINES).alt
+    other = pictures.microbit(matrix, LINES, curve="temperature")
+    assert "network's temperature on" in other.alt and "sine" not in other.alt
+
+
 def test_the_led_goes_through_every_brightness():
     picture = pictures.led(np.array([0, 128, 255], np.uint8), seconds=3)
     timing, stops = moves(picture.data, "led")["led"]

@@ -37,6 +37,20 @@ def pictures(dataset):
         "many": plots.plot_predictions(X, None, many, "many"),
         "differences": plots.plot_differences(X, many, "differences"),
         "parts": plots.plot_parts(PARTS, "parts"),
+        **curves(dataset),
+    }
+
+
+LABELS = ("adc in code", "temperature in °C")
+
+
+def curves(dataset):
+    """The pictures of another curve than the sine."""
+    return {
+        "curve": plots.plot_samples(X * 170, X**2, "curve", LABELS),
+        "sets": plots.plot_split(dataset, "sets", LABELS),
+        "fit": plots.plot_predictions(X * 170, X**2, {"Model": X**2}, "fit", LABELS),
+        "errors": plots.plot_differences(X * 170, {"Model": X}, "errors", LABELS),
     }
 
 
@@ -82,6 +96,18 @@ def test_the_sine_behind_predictions_is_one_whole_turn():
     assert x[0] == 0 and x[-1] == pytest.approx(2 * np.pi)
     assert np.diff(x).max() < 0.1, "Too coarse to look round."
     assert np.allclose(y, np.sin(x))
+
+
+def test_another_curve_has_its_own_axes_and_no_sine(dataset):
+    for name, axes in curves(dataset).items():
+        assert (axes.get_xlabel(), axes.get_ylabel()) == LABELS, name
+        shown = [line.get_label() for line in axes.get_lines()]
+        assert "Sine" not in shown and shown, name
+        axes.figure.draw_without_rendering()
+        ticks = [tick.get_text() for tick in axes.get_xticklabels()]
+        assert len(ticks) > 3 and "π" not in "".join(ticks), name
+        words = alt_text.describe(axes.figure)
+        assert "sine" not in words and "of temperature in °C over adc in code" in words, name
 
 
 def luminance(colour):

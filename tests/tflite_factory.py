@@ -2,10 +2,13 @@
 
 The converter only makes what training happened to give. A proof that an engine is bit-exact needs
 the rare cases too: every clamp, shifts in both directions, accumulators near 2**31.
+
+Several test files share the models, so each collection of them is made once: change none of them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -134,6 +137,24 @@ def quantized(layers, per_channel=False):
         scale, zero = _range(value)
         result.append(Layer(weights, bias, layer.activation, scales, scale, zero))
     return fully_connected(result, "int8", input_scale, zero_point)
+
+
+def in_units(content, x, y):
+    """The same int8 model in other units: inputs are x times as large, outputs y times.
+
+    Codes stay, and so do answers if x and y are powers of two: they change scales alone.
+    """
+
+    def change(model):
+        (graph,) = model.subgraphs
+        first, last = graph.operators[0], graph.operators[-1]
+        changes = [(graph.inputs[0], x), (first.inputs[1], 1 / x), (graph.outputs[0], y)]
+        changes += [(index, y) for index in last.inputs[1:]]
+        for index, factor in changes:
+            quantization = graph.tensors[index].quantization
+            quantization.scale = [scale * factor for scale in quantization.scale]
+
+    return edited(content, change)
 
 
 def _samples(inputs):
@@ -278,6 +299,7 @@ def large_sums_int8(largest, shift, zero_point):
     return fully_connected([layer], "int8", 1.0, -128)
 
 
+@cache
 def proof_models():
     """int8 models by name that together take every path of the arithmetic; dict of bytes."""
     models = {}
@@ -360,6 +382,7 @@ def _edge_models():
     return models
 
 
+@cache
 def float_models():
     """float32 models by name, dict of bytes."""
     models = {}
@@ -377,6 +400,7 @@ def float_models():
 # ------------------------------------------------------------------ odd models and bad models
 
 
+@cache
 def odd_models():
     """int8 models written in unusual but legal ways, and the plain model that they all equal."""
     plain = quantized(sine_layers((1, 6, 5, 1)), per_channel=True)
@@ -390,6 +414,7 @@ def odd_models():
     return plain, {name: edited(plain, edit) for name, edit in edits.items()}
 
 
+@cache
 def ranked_models():
     """The plain model of `odd_models`, with values of one or three dimensions: name -> bytes."""
     plain, _ = odd_models()
@@ -400,6 +425,7 @@ def ranked_models():
     return {name: edited(plain, edit) for name, edit in edits.items()}
 
 
+@cache
 def bad_models():
     """Models that no engine of fully connected layers can run: name -> (bytes, what to blame)."""
     good = quantized(sine_layers((1, 6, 5, 1)))
@@ -529,6 +555,7 @@ def wide_float(width):
     return edited(model, widen)
 
 
+@cache
 def overlooked_models():
     """Models that contradict themselves where TFLM does not look: name -> bytes."""
     good, tensors = quantized(sine_layers((1, 6, 5, 1))), "subgraphs.0.tensors"

@@ -52,6 +52,12 @@ def terms():
     return sorted(words, key=len, reverse=True)
 
 
+def anchor(word):
+    """The place of a word in the glossary. GitHub makes it of the heading, in small letters, and
+    JupyterLab with its capitals: a heading that has some needs an <a id> of its own."""
+    return word.lower().replace(" ", "-")
+
+
 def navigation(number, names, titles):
     """One line of links for notebook `number` (from 0)."""
     links = [f"[{title}]({name})" for title, name in zip(titles, names, strict=True)]
@@ -63,11 +69,11 @@ def navigation(number, names, titles):
 def linked(cells, line, words):
     """The notebook's cells with `line` at the top and at the end, and the glossary's words linked.
 
-    cells: list of dictionaries, changed in place. words: list of text. A heading begins a slide.
+    cells: list of dictionaries, changed in place. words: list of text.
     """
-    for cell in cells:
-        slide = _SLIDES.get(notebooks.source(cell).partition(" ")[0])
-        if cell["cell_type"] == "markdown" and slide:
+    for before, cell in zip([None, *cells], cells, strict=False):
+        slide = _slide(cell, before)
+        if slide:
             cell["metadata"]["slideshow"] = {"slide_type": slide}
         else:
             cell["metadata"].pop("slideshow", None)
@@ -84,6 +90,20 @@ def linked(cells, line, words):
     return cells
 
 
+def _slide(cell, before):
+    """What begins with a cell in a deck: a slide with a heading, another one below it with prose
+    after code, and what answers a question only when one goes on. None: it goes on."""
+    if cell["cell_type"] == "markdown":
+        after_code = "subslide" if before and before["cell_type"] == "code" else None
+        return _SLIDES.get(notebooks.source(cell).partition(" ")[0], after_code)
+    asks = (
+        before
+        and before["cell_type"] == "code"
+        and "= None  # your turn" in notebooks.source(before)
+    )
+    return "fragment" if asks else None
+
+
 def _link_first(cell, word, words):
     """Link the first use of a word in a cell's prose. Returns whether there was one.
 
@@ -96,7 +116,7 @@ def _link_first(cell, word, words):
             barred += [use.span() for use in _uses(longer, text)]
     for use in _uses(word, text):
         if not any(start < use.end() and use.start() < end for start, end in barred):
-            link = f"[{use[0]}](glossary.md#{word.replace(' ', '-')})"
+            link = f"[{use[0]}](glossary.md#{anchor(word)})"
             _set(cell, text[: use.start()] + link + text[use.end() :])
             return True
     return False

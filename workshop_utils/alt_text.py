@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
-LISTED = 12  # Of so many points, or fewer, each is said.
+LISTED = 12  # Of so many points in a row, or fewer, each is said.
 SINE = "Sine"  # the label of a sine to compare with
 RADIANS = "x (radians)"
 EPOCH = "Epoch"
@@ -31,7 +31,9 @@ def describe(figure: Figure) -> str:
 
 
 def _axes(axes: Axes) -> Iterator[str]:
-    title = f"{axes.get_title()}. " if axes.get_title() else ""
+    title = axes.get_title()
+    if title:
+        title += " " if title.endswith(("?", "!")) else ". "
     names = [name for name in (axes.get_ylabel(), axes.get_xlabel()) if name]
     yield f"{title}A plot of {' over '.join(names) or 'two axes'}."
     drawn = [one for one in axes.get_lines() if one.get_visible() and np.size(one.get_xdata())]
@@ -91,7 +93,7 @@ def _line(line: Line2D, axes: Axes) -> str:
         )
     if axes.get_xlabel() == RADIANS and axes.get_ylabel() == "y":
         return _wave(name, x, y)
-    if y.size <= LISTED:
+    if y.size <= LISTED and np.all(np.diff(x) > 0):  # not a handful of scattered marks
         points = ", ".join(f"{_number(a)}: {_number(b)}" for a, b in zip(x, y, strict=True))
         return f"{name}, {points}."
     return _range(name, x, y)

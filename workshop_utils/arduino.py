@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workshop_utils import files, plain_c
+from workshop_utils.device import ranges, tflite
 from workshop_utils.errors import WorkshopError
 
 AUTHOR = "The workshop's attendees"
@@ -31,6 +32,7 @@ def contents(content: bytes, name: str = "model", tested: str = "") -> dict[str,
     content, name, tested: as for `plain_c.header`, which they become; raises as that does.
     """
     chain = plain_c.layers(content)
+    through = ranges.of_model(tflite.parse(content))
     inputs, outputs = chain[0].columns, chain[-1].rows
     values = {
         "name": name,
@@ -40,6 +42,7 @@ def contents(content: bytes, name: str = "model", tested: str = "") -> dict[str,
         "shape": plain_c.shape(chain),
         "data_bytes": f"{plain_c.data_bytes(chain):,}",
         "inputs": inputs,
+        "range": {name: plain_c.c_float(value) for name, value in through.settings.items()},
         "header": ",".join([*_columns("q_in", inputs), *_columns("q_out", outputs)]),
     }
     texts = {f"src/{name}.h": plain_c.header(content, name, tested)}

@@ -33,9 +33,10 @@ def to_int8(
 ) -> bytes:
     """The model with int8 weights, activations, input and output, as a TFLite flatbuffer (bytes).
 
-    x_representative: float32, shape (n,), typical inputs; the converter runs them through the
-    model to learn the range of every tensor. per_channel: one weight scale per neuron instead of
-    one per layer, for Dense layers (finer, larger, and needs TFLM from September 2024 or later).
+    x_representative: float32, shape (n,) or (n, inputs), typical inputs; the converter runs them
+    through the model to learn the range of every tensor. per_channel: one weight scale per neuron
+    instead of one per layer, for Dense layers (finer, larger, and needs TFLM from September 2024 or
+    later).
     Raises WorkshopError if the inputs are empty or not finite.
     """
     import tensorflow as tf
@@ -57,14 +58,14 @@ def options() -> dict[str, Any]:
 
 
 def representative_dataset(x: npt.ArrayLike) -> Callable[[], Iterator[list[Any]]]:
-    """The generator function that a converter asks for: batches of one, shape (1, 1), float32.
+    """The generator function that a converter asks for: batches of one, float32, shape (1, inputs).
 
-    x: shape (n,). Raises WorkshopError if x is empty or not finite.
+    x: shape (n,) or (n, inputs). Raises WorkshopError if x is empty or not finite.
     """
-    x = np.asarray(x, dtype=np.float32).reshape(-1)
+    x = np.atleast_1d(np.asarray(x, dtype=np.float32))
     if x.size == 0 or not np.isfinite(x).all():
         raise WorkshopError("The representative dataset must hold numbers, at least one, no NaN.")
-    return lambda: ([value.reshape(1, 1)] for value in x)
+    return lambda: ([row.reshape(1, -1)] for row in x)
 
 
 def check_parameters(representative: Any) -> None:

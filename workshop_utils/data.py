@@ -15,6 +15,7 @@ from workshop_utils.errors import WorkshopError, require_int
 
 MIN_SAMPLES = 10
 MAX_SAMPLES = 1_000_000
+MAX_INPUTS = 64  # as many as the firmware's sweep gives a model
 _MOST_BYTES = 8 * MAX_SAMPLES + 1024  # of an array in a file, in whatever format
 MAX_NOISE = 10  # ten times the sine itself
 TOLERANCE = 0.01  # The most by which the error of a model that draws a sine exceeds the noise's.
@@ -23,7 +24,10 @@ Array = npt.NDArray[np.float32]
 
 
 class Dataset(NamedTuple):
-    """Six float32 arrays of shape (n,): x in radians, y without a unit."""
+    """Six float32 arrays: x of shape (n,), or (n, inputs) for several, and y of shape (n,).
+
+    Of the course's sine, x is in radians and y without a unit.
+    """
 
     x_train: Array
     y_train: Array
@@ -34,16 +38,16 @@ class Dataset(NamedTuple):
 
 
 def check_pair(x: npt.ArrayLike, y: npt.ArrayLike, names: str = "x and y") -> tuple[Array, Array]:
-    """Return x and y as float32 arrays of one and the same shape (n,).
+    """Return x and y as float32 arrays: x of shape (n,) or (n, inputs), y of shape (n,).
 
-    Raises WorkshopError if they are empty, of different lengths, not one-dimensional, or contain
-    a value that is not a finite number.
+    Raises WorkshopError if they are empty, of different lengths, of other shapes, or contain a
+    value that is not a finite number.
     """
     x, y = (np.asarray(array, dtype=np.float32) for array in (x, y))
-    if x.ndim != 1 or x.shape != y.shape:
+    if x.ndim not in (1, 2) or y.ndim != 1 or len(x) != len(y):
         raise WorkshopError(
-            f"{names} must be one-dimensional and equally long, but have the shapes "
-            f"{x.shape} and {y.shape}."
+            f"{names} must be one-dimensional and equally long, or have the shapes (n, inputs) and "
+            f"(n,), but have {x.shape} and {y.shape}."
         )
     if x.size == 0:
         raise WorkshopError(f"{names} are empty: there is nothing to learn from.")
@@ -98,16 +102,17 @@ def draws_a_sine(error: float, floor: float) -> bool:
 def split(x: npt.ArrayLike, y: npt.ArrayLike, train: float = 0.6, test: float = 0.2) -> Dataset:
     """Cut samples into three sets: the first `train` of them, the next `test`, and the rest.
 
-    x, y: shape (n,). train, test: shares in (0, 1); what they leave is for validation.
+    x: shape (n,) or (n, inputs). y: shape (n,). train, test: shares in (0, 1); what they leave is
+    for validation.
     Returns a Dataset. Raises WorkshopError if the shares leave one of the sets empty.
     """
     x, y = check_pair(x, y)
-    train_end = int(train * x.size)
-    test_end = int(test * x.size) + train_end
-    if not 0 < train_end < test_end < x.size:
+    train_end = int(train * y.size)
+    test_end = int(test * y.size) + train_end
+    if not 0 < train_end < test_end < y.size:
         raise WorkshopError(
             f"Shares of {train:.0%} for training and {test:.0%} for testing leave one of the three "
-            f"sets empty, or more than everything, with {x.size} samples."
+            f"sets empty, or more than everything, with {y.size} samples."
         )
     parts = zip(np.split(x, [train_end, test_end]), np.split(y, [train_end, test_end]), strict=True)
     return Dataset(*(array for part in parts for array in part))

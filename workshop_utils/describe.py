@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from workshop_utils.device import boards, compiling, diagnosis, preflight, tflite
+from workshop_utils.device import boards, compiling, diagnosis, preflight, ranges, tflite
 from workshop_utils.device.tflite import Operator, Tensor
 
 
@@ -46,7 +46,7 @@ def model(content: bytes) -> dict[str, Any]:
 
 
 def _end(tensor: Tensor) -> dict[str, Any]:
-    covers = diagnosis.covered(tensor)
+    covers = ranges.covered(tensor)
     return {
         "name": tensor.name,
         "shape": list(tensor.shape),

@@ -20,6 +20,8 @@ started, and a small program is compiled for the chip and run on the emulator.
         seconds   how long the check took
     packages  a list of {name, wanted, found} of those that are missing or have another version
     done      the notebooks whose artifacts are all there, a list such as ["02_dataset"]
+    answers   a list of {notebook, asked, right}: how many questions a notebook asks, and how many
+              are answered right in it as it was saved; empty if that is not to be told
     seconds   how long it all took
 """
 
@@ -84,12 +86,15 @@ _Check = tuple[str, bool, Callable[[], Found | None]]  # name, required, functio
 
 
 def examine(
-    deep: bool = False, say: Callable[[dict[str, Any]], None] | None = None
+    deep: bool = False,
+    say: Callable[[dict[str, Any]], None] | None = None,
+    answers: bool = True,
 ) -> dict[str, Any]:
     """Look at everything. Returns the object that the head of this module describes.
 
     deep: also import TensorFlow, in a process of its own, which takes some seconds. say: called
-    with each check of the list `checks`, in order, as soon as it is done.
+    with each check of the list `checks`, in order, as soon as it is done. answers: also look what
+    the attendee has answered.
     """
     started, begun = time.monotonic(), datetime.now(timezone.utc)
     checks = [*_CHECKS, _DEEP_CHECK] if deep else _CHECKS
@@ -109,6 +114,7 @@ def examine(
         "checks": looked,
         "packages": _deviations(),
         "done": _done(),
+        "answers": _answers() if answers else [],
         "seconds": round(time.monotonic() - started, 2),
     }
 
@@ -170,6 +176,12 @@ def verdict(found: Mapping[str, Any]) -> str:
     return f"Not ready yet: fix what is marked {FIX}, then look again."
 
 
+def score(found: Mapping[str, Any]) -> str:
+    """How many questions are answered right, in one sentence; empty while none is."""
+    right, asked = (sum(row[name] for row in found["answers"]) for name in ("right", "asked"))
+    return f"{right} of {asked} questions in the notebooks are answered right." if right else ""
+
+
 def mark(check: Mapping[str, Any]) -> str:
     """OK, FIX if the course cannot run like this, NOTE if it can."""
     if check["ok"]:
@@ -181,6 +193,19 @@ def _done() -> list[str]:
     makers = sorted(set(paths.MADE_BY.values()))
     unmade = {by for path, by in paths.MADE_BY.items() if not path.is_file()}
     return [name for name in makers if name not in unmade]
+
+
+def _answers() -> list[dict[str, Any]]:
+    rows = []
+    with suppress(ImportError, WorkshopError):  # which the checks report
+        from workshop_utils import exercises
+
+        for path in paths.notebooks():
+            # A cell of a notebook that was edited by hand may be anything.
+            with suppress(WorkshopError, LookupError, TypeError, AttributeError):
+                right, asked = exercises.answered(files.read_notebook(path)["cells"])
+                rows.append({"notebook": path.stem, "asked": asked, "right": right})
+    return [row for row in rows if row["asked"]]
 
 
 def _look(check: _Check) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ and a right answer is right in any form: as a number, in a list, as an array.
 Introduced in notebook 02.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,22 @@ def quiz(answer: Any, name: str, measured: float = 0) -> str:
         return NOT_YET + f"one letter is asked for, in quotation marks: {letters}."
     if_right, if_wrong = asked.choices[letter]
     return RIGHT + if_right if letter == asked.right(measured) else NOT_YET + if_wrong
+
+
+def answered(cells: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+    """How many of a notebook's questions are answered right, and how many it asks.
+
+    cells: of the notebook as it was saved. What counts is what stands under the cells that answer.
+    """
+    said = [_said(cell) for cell in cells if "exercise" in cell["metadata"].get("tags", ())]
+    return sum(text.startswith(RIGHT) for text in said), len(said)
+
+
+def _said(cell: Mapping[str, Any]) -> str:
+    """The last line that a cell has printed."""
+    texts = [output.get("text", "") for output in cell.get("outputs", ())]
+    lines = "".join("".join(text) for text in texts).rstrip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def noise_floor(answer: Any, x_test: np.ndarray, y_test: np.ndarray) -> str:
@@ -265,6 +281,25 @@ def _labels(answer: Any, table: "pd.DataFrame") -> list[Any]:
         return [number] if number is not None and number in table.index else []
     except Exception:  # an odd table or an odd object is no row
         return []
+
+
+def codes_between(answer: Any, least: float, greatest: float) -> str:
+    """Notebook 10: how many of 256 codes inputs from `least` to `greatest` use, both included, if
+    the codes cover 0 to `greatest`. None is the stub.
+    """
+    if answer is None:
+        return YOUR_TURN + "replace None by a number of codes."
+    answer = _number(answer)
+    if answer is None:
+        return NOT_YET + "one number is asked for."
+    exact = (greatest - least) / (greatest / 255)
+    if abs(answer - exact - 1) <= 1:
+        return RIGHT + "all others stand for inputs that never come."
+    if abs(answer - 255 * least / greatest) <= 2:
+        return NOT_YET + "those are the codes below the least input, which are wasted."
+    if abs(answer - 256) <= 1:
+        return NOT_YET + "the type has that many. Which of them does an input ever get?"
+    return NOT_YET + f"that is too {'few' if answer < exact else 'many'}. How large is a step?"
 
 
 def _number(answer: Any) -> int | float | None:
@@ -499,6 +534,25 @@ QUIZZES = {
             "c": ("and that is the trap: on a real core it might not.", "look at the answers."),
         },
         lambda equal: "c" if equal else "b",
+    ),
+    # which of network, table and formula is off by least: 0, 1 or 2
+    "nearest curve": Quiz(
+        {
+            "a": (
+                "it puts its bends where the data wants them.",
+                "it has many more numbers to choose from, and each of them follows the noise a "
+                "little.",
+            ),
+            "b": (
+                "a few straight lines are enough for a curve as smooth as this.",
+                "between two of its places it can only go straight.",
+            ),
+            "c": (
+                "it has the fewest numbers, and so the noise moves it least.",
+                "few numbers cannot follow every bend of what was measured.",
+            ),
+        },
+        lambda nearest: "abc"[int(nearest)],
     ),
     "hardly moves": Quiz(
         {

@@ -93,11 +93,12 @@ def locked(path: Path, busy: str, timeout: float = 0) -> Iterator[None]:
         lock.release()
 
 
-def read(path: Path | str, most: int) -> bytes:
+def read(path: Path | str, most: int, cure: str = "") -> bytes:
     """The content of a file that may come from anywhere.
 
-    most: bytes that it may have. Raises WorkshopError if it cannot be read, has more, or is no
-    file: a pipe, for instance, would keep its reader waiting.
+    most: bytes that it may have. cure: what to do about more, with its own colon. Raises
+    WorkshopError if it cannot be read, has more, or is no file: a pipe, for instance, would keep
+    its reader waiting.
     """
     path = Path(path)
     with os_errors_as(f"Cannot read {display_path(path)}"):
@@ -106,8 +107,43 @@ def read(path: Path | str, most: int) -> bytes:
         with path.open("rb") as file:
             content = file.read(most + 1)
     if len(content) > most:
-        raise WorkshopError(f"{display_path(path)} has more than {most / 1e6:g} MB.")
+        raise WorkshopError(f"{display_path(path)} has more than {most / 1e6:g} MB{cure}.")
     return content
+
+
+# How files begin that are neither text nor a model: (bytes, what that is).
+_BEGINNINGS = (
+    (b"version https://git-lfs", "a Git LFS pointer"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"\x7fELF", "a program (ELF)"),
+    (b"%PDF", "a PDF document"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"PAR1", "a Parquet file"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\x89PNG", "a picture (PNG)"),
+    (b"\xff\xd8\xff", "a picture (JPEG)"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document, such as .xls"),
+)
+_IN_ARCHIVES = (
+    (rb"config\.json|model\.weights\.h5|metadata\.json", "a Keras file (.keras)"),
+    (rb"xl/workbook", "an Excel workbook (.xlsx)"),
+    (rb"application/vnd\.oasis\.opendocument", "an OpenDocument file, such as .ods"),
+)
+
+
+def kind(content: bytes) -> str | None:
+    """What a file is whose content has a well-known beginning, such as 'a PDF document'.
+
+    None for anything else: text, for instance, or a TensorFlow Lite model.
+    """
+    head = content[:2048].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith(b"PK\x03\x04"):
+        found = (kind for inside, kind in _IN_ARCHIVES if re.search(inside, content))
+        return next(found, "a ZIP archive")
+    if re.match(rb"(?i)<(!doctype|html|head|\?xml)", head):
+        return "a web page (HTML)"
+    return next((kind for begin, kind in _BEGINNINGS if head.startswith(begin)), None)
 
 
 def read_json(

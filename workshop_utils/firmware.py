@@ -22,14 +22,20 @@ from workshop_utils.device import (
     images,
     preflight,
     processes,
+    ranges,
     tflite,
 )
 from workshop_utils.device.elf import Elf
+from workshop_utils.device.ranges import Ranges
 from workshop_utils.errors import WorkshopError, require_int
 from workshop_utils.paths import Home
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
     from workshop_utils.emulator import Result
+    from workshop_utils.measurements import Measurements
 
 PROGRAMS = compiling.PROGRAMS
 
@@ -82,6 +88,7 @@ def build(
     home: Home | None = None,
     program: str | None = None,
     function: str | None = None,
+    data: "Measurements | Ranges | None" = None,
 ) -> Image:
     """Compile the firmware and put its images in place. Returns an Image.
 
@@ -89,13 +96,15 @@ def build(
     'generated' (the model as plain C, in place of an engine that reads it) or 'tflm'. toolchain:
     'zig' or 'gcc' (arm-none-eabi); None takes zig. model: path of a .tflite file, or of C source
     with a model in it; None takes what notebook 06 wrote, or else the model that comes with the
-    project. cycles: turns of the sine; 0 runs for ever, None is the board's own choice. sources:
-    folder of another copy of the firmware. Its model/model.cc is compiled as it stands; its images
-    are named after the folder and leave the others alone. home: where to build; None takes
-    WORKSHOP_HOME. program: 'wave' or 'sweep', the one that is wanted, which must be able to run the
-    model; None asks that of either. function: C that defines `float function(float)`, such as a
-    formula or a table; with the engine 'function' it takes the model's place, and of the Image only
-    the wave runs. Two builds at a time in one folder wait for one another.
+    project. cycles: how often the application goes through its range of inputs; 0 runs for ever,
+    None is the board's own choice. sources: folder of another copy of the firmware. Its
+    model/model.cc is compiled as it stands; its images are named after the folder and leave the
+    others alone. home: where to build; None takes WORKSHOP_HOME. program: 'wave' or 'sweep', the
+    one that is wanted, which must be able to run the model; None asks that of either. function: C
+    that defines `float function(float)`, such as a formula or a table; with the engine 'function'
+    it takes the model's place, and of the Image only the wave runs. data: measurements or Ranges,
+    what the application goes through and its LED shows; None as for `ranges_of`. Two builds at a
+    time in one folder wait for one another.
     Raises WorkshopError if something is missing, or if the build fails; former images then stay.
     """
     home = home or paths.home()
@@ -128,6 +137,9 @@ def build(
         source, content = Path(sources or "") / "model" / "model.cc", None
         if sources is None and function is None:
             source, content = folder / "model.cc", model_bytes(model, home)
+        parsed = None if content is None else tflite.parse(content)
+        settings.update(_ranges(parsed, data).settings)
+        if content is not None:
             preflight.check(content, boards.find(board), engine, program)
         if function is not None:
             _write_if_new(folder / "function.h", function)
@@ -217,19 +229,63 @@ def costs(wave: Path | str, result: "Result") -> dict[str, Any]:
 
 
 def equal_answers(sweep: Path | str, tflite_model: bytes, runtime: str) -> int:
-    """How many of a chip's 256 answers equal those of a runtime on this computer.
+    """How many of a chip's answers, 256 of one input, equal those of a runtime on this computer.
 
-    sweep: path of an image, run on the emulator. tflite_model: flatbuffer of the model in it, int8
-    with one input and one output. runtime: as for `inference.invoke`.
+    sweep: path of an image, run on the emulator. tflite_model: flatbuffer of the model in it, int8.
+    Of several inputs there are 512 rows of answers. runtime: as for `inference.invoke`.
+    """
+    from workshop_utils import emulator
+
+    return equal_rows(emulator.run(sweep, count=False).console, tflite_model, runtime)
+
+
+def equal_rows(printed: str, tflite_model: bytes, runtime: str) -> int:
+    """The same for what a sweep has printed, text."""
+    import numpy as np
+
+    from workshop_utils import inference
+
+    columns, rows = console.table(printed)
+    inputs = sum(name.startswith("q_in") for name in columns)
+    codes = inference.every_code(inputs)
+    expected = np.hstack([codes, inference.invoke_rows(tflite_model, codes, runtime)])
+    on_chip = np.array(rows)
+    if on_chip.shape != expected.shape:
+        raise WorkshopError("The firmware holds another model, with other inputs or outputs.")
+    return int(np.count_nonzero((on_chip == expected).all(axis=1)))
+
+
+def answers(image: Image, tflite_model: bytes, x: "ArrayLike") -> "NDArray[np.float32]":
+    """What the firmware's own codes answer to real inputs, without a runtime of this computer.
+
+    image: of the emulator, a board or the host; its program sweep is run once. tflite_model:
+    flatbuffer of the model in it, int8 with one input and one output. x: shape (n,), in the units
+    of the model's data. Returns float32, (n,).
     """
     import numpy as np
 
-    from workshop_utils import emulator, inference
+    from workshop_utils import inference
 
-    columns, rows = console.table(emulator.run(sweep, count=False).console)
-    on_chip = [row[columns.index("q_out")] for row in rows]
-    expected = inference.invoke(tflite_model, np.arange(-128, 128).astype(np.int8), runtime)
-    return int(np.count_nonzero(np.array(on_chip) == expected))
+    source, target = inference.details(tflite_model)
+    columns, rows = console.table(run(image, "sweep"))
+    of_code = np.array([row[columns.index("q_out")] for row in rows])
+    codes = inference.quantize(x, *source["quantization"]).astype(int)
+    return inference.dequantize(of_code[codes + 128], *target["quantization"])
+
+
+def run(image: Image, program: str = "wave") -> str:
+    """What a program, 'wave' or 'sweep', prints on the emulated board or on the host: text.
+
+    Raises WorkshopError like `emulator.run` and `run_program`.
+    """
+    from workshop_utils import emulator
+
+    path = {"wave": image.wave, "sweep": image.sweep}[program]
+    if image.board != "host":
+        return emulator.run(path, count=False, board=image.board).console
+    text = run_program(path)
+    console.check_console(text)
+    return text
 
 
 def run_program(program: Path | str, timeout: float = 60) -> str:
@@ -273,12 +329,64 @@ def model_bytes(model: Path | str | None = None, home: Home | None = None) -> by
     return c_source.from_bytes(content, paths.display_path(model))
 
 
-def remarks(model: Path | str | None = None, home: Home | None = None) -> list[str]:
+def ranges_of(
+    model: Path | str | None = None,
+    home: Home | None = None,
+    data: "Measurements | Ranges | None" = None,
+) -> Ranges:
+    """What the application goes through, as a build decides it: a `device.ranges.Ranges`.
+
+    model, home: as for `model_bytes`. data: measurements of one input decide it; without, the model
+    does: a turn of the sine if its input covers that, else what its ends cover.
+    Raises WorkshopError if data and model do not go together.
+    """
+    return _ranges(tflite.parse(model_bytes(model, home)), data)
+
+
+def _ranges(model: tflite.Model | None, data: "Measurements | Ranges | None") -> Ranges:
+    """model: None where it is not known."""
+    if isinstance(data, Ranges):
+        return data
+    if model is not None and not (model.inputs and model.outputs):
+        model = None  # pre-flight has a sentence on that
+    if data is None:
+        return ranges.SINE if model is None else ranges.of_model(model)
+    (*spans, _), wanted = _spans(data), 1
+    if model is not None:
+        wanted, outputs = (model.tensors[ends[0]].size for ends in (model.inputs, model.outputs))
+        if outputs != 1:
+            raise WorkshopError(f"The model gives {outputs:,} values, and the data has one output.")
+    if len(spans) != wanted:
+        names = ", ".join(name for name, _, _ in spans)
+        raise WorkshopError(
+            f"The data has {len(spans):,} input{'s' * (len(spans) > 1)} ({names}), and the model "
+            f"takes {wanted:,}."
+        )
+    # Of several inputs there is no wave, and so nothing to go through.
+    return ranges.of_data(data.x, data.y) if wanted == 1 else ranges.SINE
+
+
+def _spans(data: "Measurements") -> list[diagnosis.Span]:
+    """Each column of the measurements, the output's last, and from where to where it goes."""
+    columns = [*data.x.reshape(len(data.x), -1).T, data.y]
+    return [
+        (name, float(column.min()), float(column.max()))
+        for name, column in zip(data.names, columns, strict=True)
+    ]
+
+
+def remarks(
+    model: Path | str | None = None,
+    home: Home | None = None,
+    data: "Measurements | None" = None,
+) -> list[str]:
     """What whoever builds with a model should know although it runs: a list of sentences.
 
-    model, home: as for `model_bytes`, which must be able to read it.
+    model, home: as for `model_bytes`, which must be able to read it. data: what it is meant for, if
+    that is not the sine.
     """
-    found = diagnosis.remarks(tflite.parse(model_bytes(model, home)))
+    spans = None if data is None else _spans(data)
+    found = diagnosis.remarks(tflite.parse(model_bytes(model, home)), spans)
     source = _written_source(home or paths.home()) if model is None else Path(model)
     content = files.read_model(source)
     if tflite.foreign(content) and c_source.lacks_const(content):
@@ -290,7 +398,10 @@ def remarks(model: Path | str | None = None, home: Home | None = None) -> list[s
 
 
 def _written_source(home: Home) -> Path:
-    """The model.cc that notebook 06 wrote, or else the project's own."""
+    """The model.cc that notebook 06 wrote, or else the project's own; the one and only model of a
+    project of one's own. Raises MissingArtifact if its notebook has not made it yet."""
+    if home.own_notebook:
+        return home.require(home.sensor_dir / "model.cc")
     written = home.firmware_model
     return written if written.is_file() else paths.FIRMWARE_REFERENCE_MODEL
 

@@ -17,36 +17,49 @@ from workshop_utils.device.tflite import dequantize as dequantize
 from workshop_utils.device.tflite import quantize as quantize
 from workshop_utils.errors import TflmUnavailable, WorkshopError
 
-RUNTIMES = ("litert", "tflm")
+TITLES = {"litert": "LiteRT", "tflm": "TFLM"}
+RUNTIMES = tuple(TITLES)
 
 
 def predict(tflite_model: bytes, x: ArrayLike, runtime: str = "litert") -> NDArray[np.float32]:
-    """Predictions of a model with one input and one output value, in real units.
+    """Predictions of a model with one output value, in real units.
 
-    tflite_model: flatbuffer, bytes. x: float32, shape (n,). runtime: 'litert' or 'tflm'.
-    An int8 model gets its input quantized and its output dequantized. Returns float32, (n,).
-    Raises WorkshopError for a damaged model, one whose ends are neither int8 nor float32, or x;
-    TflmUnavailable where TFLM has no package.
+    tflite_model: flatbuffer, bytes. x: float32, shape (n,), or (n, inputs) for a model of several
+    input values. runtime: 'litert' or 'tflm'. An int8 model gets its input quantized and its output
+    dequantized. Returns float32, (n,). Raises WorkshopError for a damaged model, one whose ends are
+    neither int8 nor float32, or x; TflmUnavailable where TFLM has no package.
     """
     x = np.asarray(x, dtype=np.float32)
-    if x.ndim != 1 or x.size == 0:
-        raise WorkshopError(f"x must have the shape (n,) with n at least 1, but has {x.shape}.")
+    if x.ndim not in (1, 2) or x.size == 0:
+        raise WorkshopError(
+            f"x must have the shape (n,) or (n, inputs) with n at least 1, but has {x.shape}."
+        )
     source, target = details(tflite_model)
+    inputs, outputs = (int([1, *end["shape"]][-1]) for end in (source, target))
+    rows = x.reshape(len(x), -1)
+    if rows.shape[1] != inputs or outputs != 1:
+        raise WorkshopError(
+            f"The model makes {outputs} value(s) of {inputs}, but one is to be made of "
+            f"{rows.shape[1]}: x has the shape {x.shape}."
+        )
     if (source["dtype"], target["dtype"]) not in ((np.int8, np.int8), (np.float32, np.float32)):
         found = diagnosis.problem(tflite.parse(tflite_model))
         raise WorkshopError(found or "The model's ends are of two types; convert it again.")
     if source["dtype"] == np.int8:
-        outputs = invoke(tflite_model, quantize(x, *source["quantization"]), runtime)
-        return dequantize(outputs, *target["quantization"])
+        codes = invoke_rows(tflite_model, quantize(rows, *source["quantization"]), runtime)
+        return dequantize(codes.reshape(-1), *target["quantization"])
     if not np.isfinite(x).all():
         raise WorkshopError("x contains NaN or infinity; remove those samples first.")
-    return invoke(tflite_model, x, runtime)
+    return invoke_rows(tflite_model, rows, runtime).reshape(-1)
 
 
 def evaluate(tflite_model: bytes, x: ArrayLike, y: ArrayLike, runtime: str = "litert") -> float:
-    """Mean squared error of the model's predictions for x against y (both shape (n,))."""
+    """Mean squared error of the model's predictions for x against y.
+
+    x: shape (n,) or (n, inputs). y: shape (n,).
+    """
     y = np.asarray(y, dtype=np.float32)
-    if y.shape != np.shape(x):
+    if y.shape != np.shape(x)[:1]:
         raise WorkshopError(f"x and y must be equally long, but are {np.shape(x)} and {y.shape}.")
     return float(np.mean((predict(tflite_model, x, runtime) - y) ** 2))
 
@@ -57,7 +70,9 @@ def invoke(tflite_model: bytes, inputs: ArrayLike, runtime: str = "litert") -> N
     inputs: shape (n,), of the input tensor's dtype (int8 or float32). Returns (n,), of the output
     tensor's dtype. Raises like `predict`, and WorkshopError if the dtype does not fit.
     """
-    source, _ = details(tflite_model)
+    source, target = details(tflite_model)
+    if source["shape"].prod() != 1 or target["shape"].prod() != 1:
+        raise WorkshopError("The model must have one input value and one output value.")
     inputs = np.asarray(inputs)
     if inputs.dtype != source["dtype"]:
         is_int8 = source["dtype"] == np.int8

@@ -18,8 +18,8 @@ ACCIDENTS = {
     "colleague": (
         (
             _PREDICT,
-            "Quantize(radians, info.input_scale, info.input_zero_point)",
-            "static_cast<int8_t>(radians)",
+            "Quantize(x, info.input_scale, info.input_zero_point)",
+            "static_cast<int8_t>(x)",
         ),
     ),
     "seventh": ((_PREDICT, "* info.output_scale", "* info.input_scale"),),

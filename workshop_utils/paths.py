@@ -1,13 +1,17 @@
 """Where the course's files live, and how they are asked for.
 
-What the course makes lies under a `Home`: this project's folder, or the folder that the environment
-variable WORKSHOP_HOME names when it is asked for. Notebooks use the names of the original
+What the course makes lies under a `Home`: the folder that the environment variable WORKSHOP_HOME
+names when it is asked for; or else the project of one's own, made by `workshop new`, that the
+working folder lies in; or else this project's folder. Notebooks use the names of the original
 hello_world notebook: `paths.MODEL_TF` is `paths.home().model_tf`, and so on.
 """
 
 import os
 import re
 import shlex
+import stat
+import sys
+import sysconfig
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +21,15 @@ from workshop_utils.errors import MissingArtifact, WorkshopError, with_command
 PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS_DIR = PROJECT / "notebooks"
 GLOSSARY = NOTEBOOKS_DIR / "glossary.md"
+SENSOR_NOTEBOOK = NOTEBOOKS_DIR / "10_own_sensor.ipynb"
+SENSOR_DATA = NOTEBOOKS_DIR / "data" / "thermistor.csv"
 FIRMWARE_DIR = PROJECT / "firmware"
 FIRMWARE_REFERENCE_MODEL = FIRMWARE_DIR / "model" / "reference" / "model.cc"
 REFERENCE_DIR = PROJECT / "workshop_utils" / "reference"
+
+# What makes a folder a project of one's own, and its notebook.
+MARKER = ".workshop-home"
+OWN_NOTEBOOK = "own_sensor.ipynb"
 
 # The names of the original notebook, of the default home.
 MODELS_DIR: Path
@@ -86,9 +96,19 @@ class Home:
         return self.models_dir / "model.cc"
 
     @property
+    def sensor_dir(self) -> Path:
+        """What the notebook about one's own sensor writes, apart from the sine's files."""
+        return self.models_dir / "own_sensor"
+
+    @property
     def firmware_model(self) -> Path:
         """The same, where the firmware's build looks for it."""
         return self.path / "firmware" / "model" / "model.cc"
+
+    @property
+    def own_notebook(self) -> Path | None:
+        """The one notebook of this home if it is a project of one's own, or else None."""
+        return self.path / OWN_NOTEBOOK if _is_marked(self.path) else None
 
     @property
     def firmware_build_dir(self) -> Path:
@@ -101,6 +121,12 @@ class Home:
     @property
     def made_by(self) -> dict[Path, str]:
         """{artifact: stem of the notebook that makes it}, in the course's order."""
+        own = self.own_notebook
+        names = ("model.keras", "model.tflite", "model.cc", "model.h")
+        maker = (own or SENSOR_NOTEBOOK).stem
+        of_a_sensor = {self.sensor_dir / name: maker for name in names}
+        if own:
+            return of_a_sensor
         return {
             self.dataset: "02_dataset",
             self.small_model_tf: "03_small_model",
@@ -109,6 +135,7 @@ class Home:
             self.model_tflite: "05_tensorflow_lite",
             self.model_tflite_micro: "06_microcontroller",
             self.firmware_model: "06_microcontroller",
+            **of_a_sensor,
         }
 
     def display_path(self, path: str | Path) -> str:
@@ -131,19 +158,57 @@ class Home:
         notebook = self.made_by.get(path)
         if notebook is None:
             raise MissingArtifact(f"{missing}.")
+        if self.own_notebook:
+            command = f"{program('workshop')} run"
+        elif path.parent == self.sensor_dir:  # which catch-up has nothing for
+            command = f".venv/bin/workshop run --only {notebook[:2]}"
+        else:
+            command = f".venv/bin/workshop catch-up {_notebook_at_work(notebook)}"
         elsewhere = "" if self == home() else f"WORKSHOP_HOME={shlex.quote(str(self.path))} "
         raise MissingArtifact(
             with_command(
                 f"{missing}: notebook {notebook}.ipynb makes it. Run that notebook first, or in a "
                 "terminal:",
-                f"{elsewhere}.venv/bin/workshop catch-up {_notebook_at_work(notebook)}",
+                f"{elsewhere}{command}",
             )
         )
 
 
 def home() -> Home:
-    """The Home that WORKSHOP_HOME names now; without it, the project's folder."""
-    return Home(Path(os.environ.get("WORKSHOP_HOME") or PROJECT).expanduser().resolve())
+    """The Home of what is done now, as the head of this module says."""
+    named = os.environ.get("WORKSHOP_HOME")
+    return Home(Path(named).expanduser().resolve() if named else _own_project() or PROJECT)
+
+
+def _own_project() -> Path | None:
+    """The project of one's own that the working folder lies in, and nearer than this project."""
+    with suppress(OSError):  # the working folder may have been removed
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if folder == PROJECT:
+                return None
+            if _is_marked(folder):
+                return folder
+    return None
+
+
+def _is_marked(folder: Path) -> bool:
+    """Whether `workshop new` has made the folder.
+
+    A marker of another user, such as in a folder for temporary files that all share, is none: what
+    lies beside it would be run. What root owns is trusted, and so is root.
+    """
+    with suppress(OSError):
+        found = (folder / MARKER).stat()
+        if sys.platform != "win32" and os.geteuid() != 0 and found.st_uid not in (0, os.geteuid()):
+            return False
+        return stat.S_ISREG(found.st_mode)
+    return False
+
+
+def program(name: str) -> str:
+    """A program of this environment, as to be typed into a shell in any folder."""
+    return shlex.quote(Path(sysconfig.get_path("scripts"), name).as_posix())
 
 
 def require_course(folder: Path) -> None:

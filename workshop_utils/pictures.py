@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import ArrayLike
 
-SECONDS = 5.0  # for one turn of the sine; a board takes two
+SECONDS = 5.0  # for once through a curve, such as a turn of the sine; a board takes two
 LINE = 17  # px from one line of a console to the next
 
 # By the classes of what is written. Where styles are left out, text is dark and small, but there.
@@ -167,11 +167,13 @@ def led(brightness: ArrayLike, seconds: float = 2.0) -> Picture:
     return _svg(text)
 
 
-def microbit(matrix: ArrayLike, lines: Sequence[str], seconds: float = SECONDS) -> Picture:
+def microbit(
+    matrix: ArrayLike, lines: Sequence[str], seconds: float = SECONDS, curve: str = "sine"
+) -> Picture:
     """A micro:bit whose 5 x 5 LEDs go through `matrix` once in `seconds`, beside its console.
 
     matrix: how bright each LED is, from the top left, shape (n, 5, 5), in any unit: the brightest
-    one shines as it can. lines: of the console, one for each of the n.
+    one shines as it can. lines: of the console, one for each of the n. curve: what they draw.
     Raises ValueError if there are none, or not as many lines as pictures.
     """
     matrix = np.asarray(matrix, dtype=float)
@@ -210,7 +212,7 @@ def microbit(matrix: ArrayLike, lines: Sequence[str], seconds: float = SECONDS) 
 {console(lines, 304, 84, 10, 230)}"""
     text = document(
         "microbit",
-        "A micro:bit shows the network's sine on its LEDs",
+        f"A micro:bit shows the network's {curve} on its LEDs",
         "Left, the board's 5 x 5 LEDs, of which one shines in each column: a wave that runs from "
         "right to left. Right, the lines that the board prints meanwhile: x, the network's answer "
         "y, and the brightness.",

@@ -184,12 +184,12 @@ def header(content: bytes, name: str = "model", tested: str = "") -> str:
         tested=tested,
         inputs=chain[0].columns,
         outputs=chain[-1].rows,
-        input_scale=_float(ends[0].scales[0]),
+        input_scale=c_float(ends[0].scales[0]),
         input_zero_point=zero_point,
-        output_scale=_float(ends[1].scales[0]),
+        output_scale=c_float(ends[1].scales[0]),
         output_zero_point=ends[1].zero_points[0],
-        low_steps=_float(-128 - zero_point),
-        high_steps=_float(127 - zero_point),
+        low_steps=c_float(-128 - zero_point),
+        high_steps=c_float(127 - zero_point),
         layers=described,
         simd=simd,
         copies_input=copies_input,
@@ -301,7 +301,7 @@ def _int32(value: int) -> str:
     return str(value) if value > -(2**31) else "-2147483647 - 1"
 
 
-def _float(value: float) -> str:
+def c_float(value: float) -> str:
     """A float32 as C writes it, exactly."""
     return f"{np.float32(value)!r}".removeprefix("np.float32(").removesuffix(")") + "f"
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from workshop_utils.data import Dataset
 
 History = Mapping[str, list[float]]
+Labels = tuple[str, str]  # of the axes, such as ("adc in code", "temperature in °C")
 
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK = (
     "#0072B2",
@@ -111,16 +112,25 @@ def radians(axes: Axes) -> Axes:
     return axes
 
 
-def plot_samples(x: ArrayLike, y: ArrayLike, title: str) -> Axes:
-    """Samples as dots. x, y: shape (n,). Returns the Axes."""
-    axes = radians(new_axes(title, "", "y"))
+def _curve_axes(title: str, labels: Labels | None, ylabel: str = "y") -> Axes:
+    """Empty Axes for a curve: for the sine, or, with labels, for another one."""
+    return new_axes(title, *labels) if labels else radians(new_axes(title, "", ylabel))
+
+
+def plot_samples(x: ArrayLike, y: ArrayLike, title: str, labels: Labels | None = None) -> Axes:
+    """Samples as dots. x, y: shape (n,). labels: of the axes, if it is not the sine. Returns the
+    Axes.
+    """
+    axes = _curve_axes(title, labels)
     axes.plot(x, y, ".", color=BLUE)
     return axes
 
 
-def plot_split(dataset: "Dataset", title: str) -> Axes:
-    """The three sets of a Dataset in three colours. Returns the Axes."""
-    axes = radians(new_axes(title, "", "y"))
+def plot_split(dataset: "Dataset", title: str, labels: Labels | None = None) -> Axes:
+    """The three sets of a Dataset in three colours. labels: as for `plot_samples`. Returns the
+    Axes.
+    """
+    axes = _curve_axes(title, labels)
     axes.plot(dataset.x_train, dataset.y_train, ".", color=BLUE, label="Training")
     axes.plot(dataset.x_test, dataset.y_test, "^", color=VERMILION, label="Test")
     axes.plot(dataset.x_validate, dataset.y_validate, "x", color=GREEN, label="Validation")
@@ -155,16 +165,21 @@ def plot_history_pair(history: History, title: str, skip: int = 0) -> list[Axes]
 
 
 def plot_predictions(
-    x: ArrayLike, y: ArrayLike | None, predictions: Mapping[str, ArrayLike], title: str
+    x: ArrayLike,
+    y: ArrayLike | None,
+    predictions: Mapping[str, ArrayLike],
+    title: str,
+    labels: Labels | None = None,
 ) -> Axes:
     """Predictions over actual values, with the sine behind them. Returns the Axes.
 
     x: shape (n,). y: shape (n,), or None to leave the actual values out. predictions: {label:
-    array of shape (n,)}, four at most.
+    array of shape (n,)}, four at most. labels: of the axes, for another curve; without the sine.
     """
-    axes = radians(new_axes(title, "", "y"))
-    wave = np.linspace(0, 2 * np.pi, 200)
-    axes.plot(wave, np.sin(wave), color=SKY, lw=2, label="Sine", zorder=1)
+    axes = _curve_axes(title, labels)
+    if labels is None:
+        wave = np.linspace(0, 2 * np.pi, 200)
+        axes.plot(wave, np.sin(wave), color=SKY, lw=2, label="Sine", zorder=1)
     if y is not None:
         axes.plot(x, y, ".", color=GREY, label="Actual values", zorder=1)
     # One prediction is dots; several that lie on one another need marks of different shapes.
@@ -182,12 +197,17 @@ def mark_kinks(axes: Axes, kinks: Iterable[float]) -> Axes:
     return add_legend(axes)
 
 
-def plot_differences(x: ArrayLike, differences: Mapping[str, ArrayLike], title: str) -> Axes:
-    """Small differences over x, as marks. differences: {label: array (n,)}. Returns the Axes."""
-    axes = radians(new_axes(title, "", "Difference"))
+def plot_differences(
+    x: ArrayLike, differences: Mapping[str, ArrayLike], title: str, labels: Labels | None = None
+) -> Axes:
+    """Small differences over x, as marks. Returns the Axes.
+
+    x: shape (n,). differences: {label: array (n,)}. labels: as for `plot_samples`.
+    """
+    axes = _curve_axes(title, labels, "Difference")
     for (label, values), look in zip(differences.items(), PREDICTION_LOOKS[1:], strict=False):
         axes.plot(x, values, linestyle="none", label=label, **look)
-    return add_legend(axes)
+    return _legend_below(axes)  # since marks may lie anywhere
 
 
 def plot_parts(parts: "pd.DataFrame", title: str) -> Axes:
@@ -209,8 +229,13 @@ def plot_parts(parts: "pd.DataFrame", title: str) -> Axes:
     axes.set_yticks(range(parts.shape[1]), parts.columns)
     axes.invert_yaxis()
     axes.set_xlim(0, left.max() * 1.02)
+    return _legend_below(axes)
+
+
+def _legend_below(axes: Axes) -> Axes:
+    entries = len(axes.get_legend_handles_labels()[1])
     with plt.rc_context(STYLE):
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(shown), fontsize=12)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=entries, fontsize=12)
     return axes
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workshop_utils import files, paths
-from workshop_utils.data import MAX_SAMPLES, TOLERANCE, check_pair, check_seed
+from workshop_utils.data import MAX_INPUTS, MAX_SAMPLES, TOLERANCE, check_pair, check_seed
 from workshop_utils.errors import WorkshopError, require_int
 from workshop_utils.progress import Progress, figure
 
@@ -53,25 +53,56 @@ def small_network(seed: int) -> keras.Sequential:
 
 
 def larger_network(
-    seed: int, neurons: int = 16, layers: int = 2, spread: bool = True
+    seed: int,
+    neurons: int = 16,
+    layers: int = 2,
+    spread: bool = True,
+    *,
+    inputs: int = 1,
+    span: npt.ArrayLike = (0, 2 * np.pi),
 ) -> keras.Sequential:
     """Notebook 04's network, compiled: hidden layers of `neurons` each, and a good start.
 
     seed: as for `small_network`. spread: let each neuron of the first layer bend at a place of its
-    own in the data, evenly from 0 to 2π; without it all bend at 0, where Keras starts them.
+    own in the data, evenly over `span`; without it all bend at 0, where Keras starts them.
+    inputs: values that it takes. span: from where to where they go, one pair or one per input,
+    shape (2,) or (inputs, 2). With several inputs a neuron bends along a line or plane, whose
+    direction is that of its first weights; it is led through a point of a Latin hypercube: along
+    each input the points are as evenly spaced as with one, in an order of its own.
     Raises WorkshopError if one of these cannot work.
     """
     check_parameters(1, 1, seed, neurons, layers)
-    model = _network(seed, neurons, layers)
+    require_int("inputs", inputs, 1, MAX_INPUTS)
+    model = _network(seed, neurons, layers, inputs)
     if spread:
         first = model.layers[0]
         weights, _ = first.get_weights()
-        kinks = 2 * np.pi * (np.arange(neurons) + 0.5) / neurons
-        first.set_weights([weights, -weights[0] * kinks])
+        kinks = _kinks(seed, neurons, inputs, span)
+        first.set_weights([weights, -(weights * kinks).sum(axis=0)])
     return model
 
 
-def _network(seed: int, neurons: int, layers: int) -> keras.Sequential:
+def _kinks(seed: int, neurons: int, inputs: int, span: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """A point per neuron, each input's evenly over its span; shape (inputs, neurons).
+
+    Source: McKay, Beckman and Conover (1979), Latin hypercube sampling, here without its noise.
+    """
+    try:
+        low, high = np.broadcast_to(np.asarray(span, float), (inputs, 2)).T[..., None]
+    except ValueError as error:
+        raise WorkshopError(
+            f"span is {span!r}, but must be a pair of numbers per input."
+        ) from error
+    if not (np.isfinite(low) & np.isfinite(high) & (low < high)).all():
+        raise WorkshopError(f"span is {span!r}, but must go from a number to a larger one.")
+    orders = np.random.default_rng(seed)
+    others = [orders.permutation(neurons) for _ in range(inputs - 1)]
+    places = np.array([np.arange(neurons), *others])
+    points: npt.NDArray[np.float64] = low + (high - low) * (places + 0.5) / neurons
+    return points
+
+
+def _network(seed: int, neurons: int, layers: int, inputs: int = 1) -> keras.Sequential:
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -82,7 +113,7 @@ def _network(seed: int, neurons: int, layers: int) -> keras.Sequential:
         return keras.layers.Dense(width, activation, kernel_initializer=start)
 
     hidden = [dense(neurons, "relu") for _ in range(layers)]
-    model = keras.Sequential([keras.Input((1,)), *hidden, dense(1)])
+    model = keras.Sequential([keras.Input((inputs,)), *hidden, dense(1)])
     model.compile(optimizer="adam", loss="mse", metrics=["mae"])
     return model
 
@@ -100,9 +131,10 @@ def fit(
 ) -> keras.callbacks.History:
     """Train a compiled Keras model; the same arguments and result as `model.fit`.
 
-    x, y: training samples, shape (n,). epochs, batch_size: whole numbers, at least 1.
-    validation_data: the pair (x, y) to evaluate after every epoch. shuffle: a new order every
-    epoch, drawn from NumPy's global generator, which `keras.utils.set_random_seed` seeds.
+    x: training samples, shape (n,) or (n, inputs). y: shape (n,). epochs, batch_size: whole
+    numbers, at least 1. validation_data: the pair (x, y) to evaluate after every epoch. shuffle: a
+    new order every epoch, drawn from NumPy's global generator, which
+    `keras.utils.set_random_seed` seeds.
     Returns keras.callbacks.History with the lists 'loss', 'val_loss' and two per metric.
     A notebook's stop button, or Ctrl-C, ends training after the epochs at work: the history is
     then that of the epochs done, and a sentence says so. With `verbose=False` nobody reads it, and
@@ -112,8 +144,16 @@ def fit(
     check_parameters(epochs, batch_size)
     if not getattr(model, "compiled", False):
         raise WorkshopError("The model is not compiled: call model.compile(...) before training.")
-    train = [array[:, None] for array in check_pair(x, y, "The training x and y")]
-    validate = [array[:, None] for array in check_pair(*validation_data, "The validation x and y")]
+    train, validate = (
+        [array.reshape(len(array), -1) for array in check_pair(*pair, f"The {name} x and y")]
+        for name, pair in (("training", (x, y)), ("validation", validation_data))
+    )
+    wanted = getattr(model, "input_shape", (None, None))[-1]  # None: the samples decide
+    for samples, _ in (train, validate):
+        if wanted not in (None, samples.shape[1]):
+            raise WorkshopError(
+                f"The model takes {wanted} value(s), but x has {samples.shape[1]} per sample."
+            )
 
     columns: dict[str, list[float]] = {}
     with _interrupts() as asked_to_stop, Progress(epochs, "epochs", disable=not verbose) as bar:

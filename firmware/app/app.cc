@@ -7,13 +7,23 @@
 
 namespace app {
 
-float Angle(uint32_t step, uint32_t count) {
-  constexpr float kTwoPi = 6.28318530717958647692f;
-  return kTwoPi * static_cast<float>(step) / static_cast<float>(count);
+namespace {
+
+// What the build decides: see CMakeLists.txt.
+constexpr float kInputFrom = INPUT_FROM, kInputTo = INPUT_TO;
+constexpr float kOutputFrom = OUTPUT_FROM, kOutputTo = OUTPUT_TO;
+static_assert(kInputFrom < kInputTo && kOutputFrom < kOutputTo, "a range must have a width");
+
+}  // namespace
+
+float Input(uint32_t step, uint32_t count) {
+  constexpr float kWidth = kInputTo - kInputFrom;
+  return kInputFrom + kWidth * static_cast<float>(step) / static_cast<float>(count);
 }
 
 uint8_t Brightness(float value) {
-  const int32_t level = Nearest((value + 1.0f) * 127.5f);
+  constexpr float kLevels = 255.0f / (kOutputTo - kOutputFrom);
+  const int32_t level = Nearest((value - kOutputFrom) * kLevels);
   if (level < 0) return 0;
   return level > 255 ? 255 : static_cast<uint8_t>(level);
 }

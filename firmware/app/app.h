@@ -9,10 +9,12 @@
 
 namespace app {
 
-// Inputs of one cycle: x runs over [0, 2*pi) in `count` equal steps. step is in [0, count).
-float Angle(uint32_t step, uint32_t count);
+// Inputs of one cycle: x runs over [INPUT_FROM, INPUT_TO) in `count` equal steps. step is in
+// [0, count).
+float Input(uint32_t step, uint32_t count);
 
-// How bright the LED is for a predicted value: -1 is dark, 1 is brightest, linear in between.
+// How bright the LED is for a predicted value: OUTPUT_FROM is dark, OUTPUT_TO is brightest, linear
+// in between.
 uint8_t Brightness(float value);
 
 // Brings up the board and the engine with the model that is linked in, and says so on the console.

@@ -38,7 +38,26 @@ void PrintInteger(int32_t number) { PrintDigits(static_cast<uint32_t>(number), 1
 void PrintHexadecimal(uint32_t number) { PrintDigits(number, 16, 8, kNoPoint); }
 
 void PrintFixed(float number) {
-  PrintDigits(static_cast<uint32_t>(Nearest(number * 1000000.0f)), 10, 7, 6);
+  constexpr int32_t kLimit = 1 << 25;  // from there on, float32 knows no single millionths
+  const int32_t millionths = Nearest(number * 1000000.0f);
+  if (millionths > -kLimit && millionths < kLimit) {
+    PrintDigits(static_cast<uint32_t>(millionths), 10, 7, 6);
+    return;
+  }
+  // 2^exponent is the highest power of two in it, 2^5 or more, so its fraction has 18 bits at most.
+  uint32_t bits;
+  __builtin_memcpy(&bits, &number, 4);
+  if (bits >> 31 != 0) board::Write('-');
+  uint32_t exponent = (bits >> 23 & 0xff) - 127;
+  uint32_t mantissa = bits << 8 | 0x80000000;
+  if (exponent > 30) {
+    exponent = 30;
+    mantissa = 0xfffffffe;  // INT32_MAX, and no fraction
+  }
+  PrintInteger(static_cast<int32_t>(mantissa >> (31 - exponent)));
+  board::Write('.');
+  const uint32_t fraction = mantissa << (exponent + 1) >> 14;
+  PrintDigits((fraction * 15625 + 2048) >> 12, 10, 6, kNoPoint);  // 10^6 / 2^18 = 15625 / 2^12
 }
 
 }  // namespace app

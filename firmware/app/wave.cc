@@ -1,4 +1,5 @@
-// The application: one turn of the sine after the other, a line and an LED brightness each time.
+// The application: it goes through its range of inputs again and again, one turn of the sine if
+// nothing else is said, with a line and an LED brightness for each.
 
 #include "app/app.h"
 #include "app/console.h"
@@ -10,7 +11,7 @@ constexpr uint32_t kInferencesPerCycle = INFERENCES_PER_CYCLE;
 constexpr uint32_t kCycles = CYCLES;  // 0: for ever
 
 void Step(uint32_t step) {
-  const float x = app::Angle(step, kInferencesPerCycle);
+  const float x = app::Input(step, kInferencesPerCycle);
   float y;
   if (engine::Predict(x, &y) != engine::Status::kOk) app::Halt(engine::Reason());
   const uint8_t led = app::Brightness(y);

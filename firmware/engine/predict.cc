@@ -1,4 +1,4 @@
-// Radians in, value out: what every engine does alike around its raw step.
+// Real numbers in and out: what every engine does alike around its raw step.
 
 #include "engine/options.h"
 #include "engine/predictor.h"
@@ -21,9 +21,9 @@ int8_t Quantize(float real, float scale, int32_t zero_point) {
   return static_cast<int8_t>(steps);
 }
 
-Status Predict(float radians, float* value) {
+Status Predict(float x, float* y) {
   uint32_t bits;
-  __builtin_memcpy(&bits, &radians, 4);
+  __builtin_memcpy(&bits, &x, 4);
   if ((~bits & 0x7f800000) == 0) {
     return Refuse(Status::kInputOutOfRange, "input not finite");
   }
@@ -33,12 +33,12 @@ Status Predict(float radians, float* value) {
     return Refuse(Status::kNotScalar, "not one input and output");
   }
 #if ENGINE_FLOAT32
-  if (!info.is_int8) return InvokeFloat(&radians, value);
+  if (!info.is_int8) return InvokeFloat(&x, y);
 #endif
-  const int8_t input = Quantize(radians, info.input_scale, info.input_zero_point);
+  const int8_t input = Quantize(x, info.input_scale, info.input_zero_point);
   int8_t output = 0;
   const Status status = Invoke(&input, &output);
-  *value = static_cast<float>(output - info.output_zero_point) * info.output_scale;
+  *y = static_cast<float>(output - info.output_zero_point) * info.output_scale;
   return status;
 }
 

@@ -40,10 +40,10 @@ struct Info {
 // is refused, with a reason.
 Status Init(const uint8_t* model, size_t model_length, uint8_t* arena, size_t arena_length);
 
-// One inference in real units: radians in, value out. For int8 models it quantizes the input
-// (round to nearest, ties to even, then clip) and dequantizes the output, as the course does in
-// Python. For models with one input and one output value.
-Status Predict(float radians, float* value);
+// One inference in real units, those of the data that the model was trained on. For int8 models it
+// quantizes the input (round to nearest, ties to even, then clip) and dequantizes the output, as
+// the course does in Python. For models with one input and one output value.
+Status Predict(float x, float* y);
 
 // The raw step of an int8 model: info.inputs codes in, info.outputs codes out.
 Status Invoke(const int8_t* input, int8_t* output);

@@ -1,6 +1,6 @@
 // Calls the application's functions on the desktop, for the tests. stdin: lines of
 //
-//   angle STEP COUNT | brightness VALUE | fixed VALUE | integer NUMBER | halt
+//   input STEP COUNT | brightness VALUE | fixed VALUE | integer NUMBER | halt
 //
 // stdout: a line for each; what goes to the console is marked as fakes.cc marks it. Exit code 2:
 // stdin holds nothing or something else.
@@ -17,8 +17,8 @@ bool Call(const char* name) {
   unsigned step, count;
   float value;
   int number;
-  if (strcmp(name, "angle") == 0 && scanf("%u %u", &step, &count) == 2) {
-    printf("%.9g\n", static_cast<double>(app::Angle(step, count)));
+  if (strcmp(name, "input") == 0 && scanf("%u %u", &step, &count) == 2) {
+    printf("%.9g\n", static_cast<double>(app::Input(step, count)));
   } else if (strcmp(name, "brightness") == 0 && scanf("%f", &value) == 1) {
     printf("%d\n", app::Brightness(value));
   } else if (strcmp(name, "fixed") == 0 && scanf("%f", &value) == 1) {

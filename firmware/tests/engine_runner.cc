@@ -2,7 +2,7 @@
 // predictor.h only.
 //
 //   engine_runner MODEL [ARENA_BYTES]  raw inputs from stdin, raw outputs to stdout
-//   engine_runner --predict MODEL      radians from stdin, values to stdout, all float32
+//   engine_runner --predict MODEL      inputs from stdin, predictions to stdout, all float32
 //   engine_runner --info MODEL         what Init() found
 //   engine_runner --reasons MODEL      status and reason of calls that are refused and that are not
 //   engine_runner --truncations MODEL  every beginning of the model
@@ -138,10 +138,10 @@ void InitOrRefuse(const Block& model, Block* arena) {
 int PredictStream(const Block& model) {
   Block arena(kDefaultArena);
   InitOrRefuse(model, &arena);
-  float radians, value;
-  while (fread(&radians, sizeof(radians), 1, stdin) == 1) {
-    if (engine::Predict(radians, &value) != Status::kOk) Refuse(4);
-    fwrite(&value, sizeof(value), 1, stdout);
+  float x, y;
+  while (fread(&x, sizeof(x), 1, stdin) == 1) {
+    if (engine::Predict(x, &y) != Status::kOk) Refuse(4);
+    fwrite(&y, sizeof(y), 1, stdout);
   }
   return 0;
 }

@@ -72,11 +72,11 @@ Status Init(const uint8_t* model, size_t model_length, uint8_t* memory, size_t m
   return strcmp(reason, "-") == 0 ? Status::kOk : Status::kUnsupportedModel;
 }
 
-Status Predict(float radians, float* value) {
-  (void)radians;
+Status Predict(float x, float* y) {
+  (void)x;
   static bool refused = false;
   if (refused) exit(3);
-  refused = scanf("%f", value) != 1;
+  refused = scanf("%f", y) != 1;
   return refused ? Refuse(Status::kInputOutOfRange, "no values are left") : Status::kOk;
 }
 

@@ -86,8 +86,36 @@ def test_draw_makes_room_for_what_is_outside():
     assert "*" not in console.draw([])
 
 
+def test_draw_of_another_range_says_what_the_axes_are():
+    labels = ("adc in code", "temperature in °C")
+    assert console.draw([100, 50, -20], 9, 4, (-20, 100), (0, 1023), labels).splitlines() == [
+        "        temperature in °C",
+        "   100 |*",
+        "       |   *",
+        "     0 |---------",
+        "   -20 |      *",
+        "        0 adc in code 1023",
+    ]
+    wide = console.draw(range(5), 30, 3, (0, 4), (-0.5, 2.5), ("x", "y")).splitlines()
+    assert wide[-1] == "        -0.5           x           2.5" and "-" not in "".join(wide[:-1])
+
+
+def test_draw_of_another_range_makes_room_too():
+    lines = console.draw([95000, 101325, 110000], 3, 3, (95000, 105000), (0, 1)).splitlines()
+    assert lines[1].startswith("1.1e+05 |  *") and lines[3].startswith("9.5e+04 |*")
+
+
+def test_draw_keeps_the_middle_of_a_range_of_both_signs():
+    assert console.draw([0, 3], 2, 3).splitlines()[1] == "   0.0 |*-"
+    assert console.draw([0, 3], 2, 3, (-2, 2)).splitlines()[1] == "   0.0 |*-"
+
+
 def test_numbers_of_a_line():
     assert console.numbers(["x", "y", "led"], "0.000000,-0.500000,255") == (0.0, -0.5, 255)
+    assert console.numbers(["x", "y", "led"], "101325.000000,-2147483520.000000,0") == (
+        *(101325, -2147483520),
+        0,
+    )
     assert console.numbers(["q_in", "q_out"], "-128,127") == (-128, 127)
     for line in ("-129,0", "0,128", "1", "1,2,3", "1,+2", "0001,2"):
         assert console.numbers(["q_in", "q_out"], line) is None

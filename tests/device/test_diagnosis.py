@@ -11,7 +11,7 @@ import tflite_factory as factory
 from reference import ACTIVATIONS
 
 from workshop_utils import c_source, paths
-from workshop_utils.device import diagnosis, tflite
+from workshop_utils.device import diagnosis, ranges, tflite
 from workshop_utils.errors import WorkshopError
 
 Type = factory.Type
@@ -402,17 +402,17 @@ def test_a_sweep_takes_what_its_program_takes():
         (
             0,
             1,
-            r"^The model's input covers about 0 to 1, and the application gives 0 to 6\.28, of",
+            r"^The model's input covers about 0 to 1, and the course's sine is 0 to 6\.28, of",
         ),
         (
             1,
             7,
-            r"^The model's input covers about 0\.99 to 7, and the application gives 0 to 6\.28",
+            r"^The model's input covers about 0\.99 to 7, and the course's sine is 0 to 6\.28",
         ),
         (
             -np.pi,
             np.pi,
-            r"^The model's input covers about -3\.\d to 3\.\d, and the application gives 0",
+            r"^The model's input covers about -3\.\d to 3\.\d, and the course's sine is 0",
         ),
         (
             0,
@@ -425,8 +425,70 @@ def test_the_range_that_an_input_covers(low, high, remark):
     scale = (high - low) / 255
     change = quantize(INPUT, scale=[scale], zeroPoint=[round(-128 - low / scale)])
     parsed = tflite.parse(change(GOOD["int8"]))
-    assert diagnosis.covered(parsed.tensors[0]) == pytest.approx((low, high), abs=scale)
+    assert ranges.covered(parsed.tensors[0]) == pytest.approx((low, high), abs=scale)
     found = diagnosis.remarks(parsed)
+    assert found == [] if remark is None else re.search(remark, *found)
+    assert all("--data FILE.csv" in sentence for sentence in found)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "remark"),
+    [
+        (0, 1023, None),
+        (-100, 1100, None),
+        (
+            0,
+            900,
+            r"^The model's input covers about 0 to 9\d\d, and the data's adc is 0 to 1023, of",
+        ),
+        (
+            0,
+            6.3,
+            r"^The model's input covers about 0 to 6\.3, and .* of which the rest is cut off: t",
+        ),
+        (
+            0,
+            9000,
+            r"^The model's input covers about 0 to 9\d\d\d, and .* for which that leaves 30 of",
+        ),
+    ],
+)
+def test_the_range_that_measurements_need(low, high, remark):
+    scale = (high - low) / 255
+    change = quantize(INPUT, scale=[scale], zeroPoint=[round(-128 - low / scale)])
+    spans = [("adc", 0.0, 1023.0), ("charge", -1.0, 1.0)]
+    found = diagnosis.remarks(tflite.parse(change(GOOD["int8"])), spans)
+    assert found == [] if remark is None else re.search(remark, *found)
+    assert not any("sine" in sentence for sentence in found)
+
+
+def test_each_of_several_inputs_needs_its_range():
+    parsed = tflite.parse(factory.quantized(layers(3, 4, 1)))
+    low, high = ranges.covered(parsed.tensors[parsed.inputs[0]])
+    spans = [("raw", low, high), ("temperature", -20.0, 60.0), ("pressure", 0.0, 0.2)]
+    output = ("humidity", *ranges.covered(parsed.tensors[parsed.outputs[0]]))
+    temperature, pressure = diagnosis.remarks(parsed, [*spans, output])
+    assert "the data's temperature is -20 to 60, of which the rest is cut off: take" in temperature
+    assert re.search(r"the data's pressure is 0 to 0\.2, for which that leaves \d+ of", pressure)
+    assert pressure.endswith("its inputs share one scale, so bring them to like ranges before.")
+    assert diagnosis.remarks(parsed) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "remark"),
+    [
+        (-1, 1, None),
+        (
+            -1,
+            40,
+            r"^The model's output covers about -1.* to 1.*, and the data's charge is -1 to 40, of",
+        ),
+        (0, 0.2, r"is 0 to 0\.2, for which that leaves \d\d of 256 codes: take all of the data"),
+    ],
+)
+def test_the_range_that_an_output_needs(low, high, remark):
+    reach = ranges.covered(tflite.parse(GOOD["int8"]).ends[0])
+    found = diagnosis.remarks(tflite.parse(GOOD["int8"]), [("x", *reach), ("charge", low, high)])
     assert found == [] if remark is None else re.search(remark, *found)
 
 

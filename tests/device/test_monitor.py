@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from workshop_utils import arduino, c_source, firmware, inference, paths
 from workshop_utils.cli import main
-from workshop_utils.device import boards, console, monitor, tflite
+from workshop_utils.device import boards, console, monitor, ranges, tflite
 from workshop_utils.errors import WorkshopError
 
 V1, V2, PICO, NUCLEO = map(boards.find, ("microbit-v1", "microbit-v2", "pico", "nucleo-l476rg"))
@@ -317,11 +317,14 @@ def test_a_missing_pyserial_is_one_sentence(monkeypatch):
 
 
 def test_picture_is_plain_and_of_one_form():
-    lines = [monitor.picture(["x", "y", "led"], (1.0, y, 7)) for y in (-9.0, -1.0, -0.5, 0.0, 1.0)]
-    bars = [line.split("led   7  ")[1] for line in lines]
+    rows = [(1.0, -9.0, 0), (1.0, -1.0, 0), (1.0, -0.5, 64), (1.0, 0.0, 128), (1.0, 1.0, 255)]
+    lines = [monitor.picture(["x", "y", "led"], row) for row in rows]
+    bars = [line.partition("led ")[2][5:] for line in lines]
     assert bars[0] == bars[1] == "*" + "=" * 29 + "|"
     assert bars[2] == " " * 15 + "*" + "=" * 14 + "|" and bars[3] == " " * 30 + "*"
     assert bars[4] == " " * 30 + "|" + "=" * 29 + "*"
+    warm = monitor.picture(["x", "y", "led"], (512.0, 38.5, 128))
+    assert warm == f"x 512.000000  y 38.500000  led 128  {' ' * 30}*"
     assert monitor.picture(["q_in", "q_out"], (-128, 5)) == "q_in -128  q_out    5"
 
 
@@ -409,6 +412,76 @@ def test_nothing_to_compare(model):
 def test_brightness_is_the_applications(model):
     y = np.array([-2, -1, -0.5, 0, 0.5, 1, 3, 1e30], np.float32)
     assert monitor.brightness(y).tolist() == [0, 0, 64, 128, 191, 255, 255, 255]
+    y = np.array([-30, -20, 10, 40, 100, 101], np.float32)
+    assert monitor.brightness(y, (-20, 100)).tolist() == [0, 0, 64, 128, 255, 255]
+
+
+# ---- Curves of other than the sine
+
+
+@pytest.fixture
+def curve(model):
+    """The same network in other units: its input covers 0 to about 800, its output -32 to 32."""
+    return tflite_factory.in_units(model, 128, 32)
+
+
+def wave_of(content, through, count=100):
+    """The lines that the application prints when it goes through these ranges once."""
+    low, high = np.float32(through.x)
+    x = low + (high - low) * np.arange(count, dtype=np.float32) / np.float32(count)
+    y = inference.predict(content, x, "tflm")
+    led = monitor.brightness(y, through.y)
+    return [f"{a:.6f},{b:.6f},{c}" for a, b, c in zip(x, y, led, strict=True)]
+
+
+DATA = ranges.Ranges((37.0, 700.0), (-25.0, 30.0))
+
+
+def test_the_ranges_are_the_models_or_those_that_are_named(curve, tflm):
+    own = ranges.of_model(tflite.parse(curve))
+    for through, named in ((own, None), (own, own), (DATA, DATA)):
+        result = monitor.compare(
+            record(wave_of(curve, through, 300)), curve, inference.invoke, "tflm", named
+        )
+        assert (result.equal, result.total) == (300, 300)
+    # With the LED of other ranges than the board's.
+    result = monitor.compare(record(wave_of(curve, DATA, 300)), curve, inference.invoke, "tflm")
+    assert result.equal < 20
+
+
+def test_a_board_that_goes_beyond_the_ranges_was_flashed_with_others(curve, tflm):
+    own = wave_of(curve, ranges.of_model(tflite.parse(curve)))
+    sentence = r"^The board's inputs go from 0 to 7\d\d\.\d+, and 37 to 700 is what model or data"
+    with pytest.raises(WorkshopError, match=sentence):
+        monitor.compare(record(own), curve, inference.invoke, "tflm", DATA)
+
+
+def test_cycles_are_counted_wherever_they_begin(player, curve, tflm):
+    lines = wave_of(curve, DATA, 10)
+    with opened_console(player, text(*lines[7:]) + text(*lines) * 4) as opened:
+        late = monitor.read(opened, V2, cycles=2)
+    assert len(late.rows) == 2 + 20  # the first line may be half of one
+    with opened_console(player, START + text(*lines) * 4) as opened:
+        in_time = monitor.read(opened, V2, cycles=3)
+    assert len(in_time.rows) == 30
+    with opened_console(player, START + text(lines[0]) * 4) as opened:
+        single = monitor.read(opened, V2, cycles=2)
+    assert len(single.rows) == 2
+
+
+def test_the_command_checks_a_curve_by_its_data(player, curve, tmp_path, tflm):
+    path, csv = tmp_path / "model.tflite", tmp_path / "data.csv"
+    path.write_bytes(curve)
+    rows = [f"{x},{30 - 55 * (x - 37) / 663}" for x in np.linspace(37, 700, 50)]
+    csv.write_text("\n".join(["adc (code),temperature (°C)", *rows]) + "\n", encoding="utf-8")
+    player.say(text(*wave_of(curve, DATA, 40)), forever=True)
+    options = ["--board", "pico", "--port", player.name, "--check", "--model", path]
+    result = workshop(*options, "--data", csv)
+    assert result.exit_code == 0, result.stderr
+    equal, _, total, *_ = result.stdout.splitlines()[-1].split()
+    assert equal == total and int(total) >= 40
+    result = workshop(*options)
+    assert result.exit_code == 1 and "does not print what it should" in result.stderr
 
 
 # ---- The command

@@ -4,21 +4,31 @@ firmware/tests/fakes.cc says what they understand and print.
 """
 
 import math
+from decimal import Decimal
 
 import host
 import numpy as np
 import pytest
 
 FLOAT_MAX = np.finfo(np.float32).max
+# What the build hands over: inputs from and to, outputs from and to.
+SINE = (0, 6.28318530717958647692, -1, 1)
+OTHERS = {
+    "a converter of 10 bits": (0.0, 1023.0, -20.0, 100.0),
+    "pascals": (95000.0, 105000.0, -1e-3, 2e-3),
+    "far away": (-1e30, 1e30, -1e30, 1e30),
+}
 
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory):
     """f(source, *flags) -> path of a program of that source, the application's parts and fakes."""
 
-    def run(source, *flags):
+    def run(source, *flags, ranges=SINE):
         program = tmp_path_factory.mktemp("app") / "app.exe"
         parts = ["app/app.cc", "app/console.cc", "tests/fakes.cc"]
+        names = ("INPUT_FROM", "INPUT_TO", "OUTPUT_FROM", "OUTPUT_TO")
+        flags += tuple(f"-D{name}={value}" for name, value in zip(names, ranges, strict=True))
         host.build(program, [source, *parts], *flags)
         return program
 
@@ -35,15 +45,25 @@ def log(program, text, exit_code=0):
 # ------------------------------------------------------------------ functions
 
 
-@pytest.fixture(scope="module")
-def call(build):
+def caller(program):
     """f('fixed', values) -> what the application's function gives for each, list of str."""
-    program = build("tests/app_runner.cc")
 
     def run(name, values):
         return log(program, "".join(f"{name} {value}\n" for value in values))
 
     return run
+
+
+@pytest.fixture(scope="module")
+def call(build):
+    return caller(build("tests/app_runner.cc"))
+
+
+@pytest.fixture(scope="module", params=OTHERS)
+def other(build, request):
+    """The same with another range than the sine's, and that."""
+    ranges = OTHERS[request.param]
+    return caller(build("tests/app_runner.cc", ranges=ranges)), ranges
 
 
 def printed(call, name, values):
@@ -58,13 +78,44 @@ def as_text(values):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 20, 50, 100, 1000, 65535])
-def test_angles_are_one_turn_in_equal_steps(call, count):
+def test_inputs_are_one_turn_in_equal_steps(call, count):
     steps = range(count) if count <= 1000 else [0, 1, 2, 32767, 32768, 65533, 65534]
-    angles = np.float32(call("angle", [f"{step} {count}" for step in steps]))
-    assert angles[0] == 0
-    assert angles[-1] < 2 * np.pi
+    inputs = np.float32(call("input", [f"{step} {count}" for step in steps]))
+    assert inputs[0] == 0
+    assert inputs[-1] < 2 * np.pi
     exact = 2 * np.pi / count * np.array(steps)
-    np.testing.assert_allclose(angles, exact, rtol=3e-7)  # three roundings to float32
+    np.testing.assert_allclose(inputs, exact, rtol=3e-7)  # three roundings to float32
+    # To the last digit what 2 * pi * step / count gives in float32.
+    turn, steps = np.float32(2 * np.pi), np.float32(steps)
+    assert np.array_equal(inputs, turn * steps / np.float32(count))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 100, 65535])
+def test_inputs_of_another_range(other, count):
+    call, (low, high, _, _) = other
+    steps = range(count) if count <= 1000 else [0, 1, 2, 32767, 32768, 65533, 65534]
+    inputs = np.float32(call("input", [f"{step} {count}" for step in steps]))
+    exact = low + (high - low) / count * np.array(steps)
+    np.testing.assert_allclose(inputs, exact, rtol=0, atol=4e-7 * max(abs(low), abs(high)))
+    assert inputs[0] == np.float32(low) and inputs[-1] <= np.float32(high)
+
+
+def test_brightness_of_another_range(other):
+    call, (_, _, low, high) = other
+    values = np.float32(low + (high - low) * np.linspace(-0.5, 1.5, 999))
+    levels = np.int64(call("brightness", as_text(values)))
+    exact = ((np.float64(values) - low) / (high - low) * 255).clip(0, 255)
+    assert np.abs(levels - exact).max() <= 0.501
+    edges = as_text([low, high, np.inf, -np.inf, np.nan])
+    assert call("brightness", edges) == ["0", "255", "255", "0", "0"]
+
+
+@pytest.mark.parametrize("ranges", [(1, 1, -1, 1), (0, 1, 1, -1)])
+def test_a_range_without_a_width_is_not_compiled(tmp_path, ranges):
+    names = ("INPUT_FROM", "INPUT_TO", "OUTPUT_FROM", "OUTPUT_TO")
+    flags = [f"-D{name}={value}" for name, value in zip(names, ranges, strict=True)]
+    with pytest.raises(pytest.fail.Exception, match="a range must have a width"):
+        host.build(tmp_path / "app.exe", ["app/app.cc"], *flags)
 
 
 def test_brightness_is_linear_between_dark_and_bright(call):
@@ -130,11 +181,43 @@ def test_fixed_point_at_the_edges(call, value, text):
     assert printed(call, "fixed", as_text([value])) == [text]
 
 
-def test_fixed_point_of_what_does_not_fit_is_the_limit(call):
-    values = [2148, 5000, FLOAT_MAX, np.inf]
-    assert printed(call, "fixed", as_text(values)) == ["2147.483647"] * len(values)
+def test_large_numbers_are_printed_to_all_of_their_digits(call):
+    rng = np.random.default_rng(2)
+    values = np.float32(10 ** rng.uniform(np.log10(33.6), np.log10(2147483000), 5000))
+    values = np.concatenate([values, np.arange(33.6, 33.7, 2**-18, np.float32)])
+    values = np.concatenate([values, np.arange(4096, dtype=np.float32)])
+    values *= rng.choice(np.float32([-1, 1]), values.size)
+    texts = printed(call, "fixed", as_text(values))
+    for text, value in zip(texts, values.tolist(), strict=True):
+        assert abs(Decimal(text) - Decimal(value)) <= Decimal("0.5e-6")
+        assert np.float32(text) == value and len(text.partition(".")[2]) == 6
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (2147.4836, "2147.483643"),
+        (-2147.4836, "-2147.483643"),
+        (4095.0, "4095.000000"),
+        (-4095.75, "-4095.750000"),
+        (4095.9998, "4095.999756"),
+        (101325.0, "101325.000000"),
+        (65535.996, "65535.996094"),
+        (8388607.5, "8388607.500000"),
+        (8388608.0, "8388608.000000"),
+        (16777217.0, "16777216.000000"),
+        (2147483520.0, "2147483520.000000"),
+    ],
+)
+def test_large_numbers_at_the_edges(call, value, text):
+    assert printed(call, "fixed", as_text([value])) == [text]
+
+
+def test_what_no_int32_holds_is_the_limit(call):
+    values = [2.0**31, 5e9, FLOAT_MAX, np.inf]
+    assert printed(call, "fixed", as_text(values)) == ["2147483647.000000"] * len(values)
     negative = as_text([-value for value in values])
-    assert printed(call, "fixed", negative) == ["-2147.483648"] * len(values)
+    assert printed(call, "fixed", negative) == ["-2147483647.000000"] * len(values)
     assert printed(call, "fixed", as_text([np.nan])) == ["0.000000"]
 
 

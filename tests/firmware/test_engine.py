@@ -21,7 +21,7 @@ SOURCES = [
 FLOATS, BAD = factory.float_models(), factory.bad_models()
 TUTORIAL, TUTORIAL_FLOAT = PROOF["sine 1-16-16-1"], FLOATS["1-16-16-1 RELU"]
 PLAIN, ODD = factory.odd_models()
-ODD |= factory.ranked_models()
+ODD = ODD | factory.ranked_models()
 OVERLOOKED = factory.overlooked_models()
 
 needs_tflm = pytest.mark.skipif(

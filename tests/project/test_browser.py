@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from patience import HUNG
+from patience import STEP
 from record_factory import record
 
 from workshop_utils import paths
@@ -38,7 +38,10 @@ SETTINGS = {
 # What the page is asked for, in JavaScript. `app` is JupyterLab's, see --expose-app-in-browser.
 WIDGET = "window.jupyterapp?.shell?.currentWidget"  # not there until the page has loaded
 SESSION = f"{WIDGET}?.context?.sessionContext?.session"
-IDLE = f"() => {SESSION}?.kernel?.status === 'idle'"
+# A kernel that dies is never idle again, or only another one is: whoever waits for it hears so.
+DEAD = f"""const status = {SESSION}?.kernel?.status;
+  if (["dead", "autorestarting"].includes(status)) throw new Error(`The kernel is ${{status}}.`);"""
+IDLE = f"() => {{ {DEAD} return status === 'idle'; }}"
 CELLS = f"() => {WIDGET}.content.model.toJSON().cells"
 # Notes every text that an output shows, also for a moment.
 WATCH = """() => {
@@ -83,6 +86,7 @@ PALE = r"""top => {
   return [...found];
 }"""
 DONE = f"""() => {{
+  {DEAD}
   const cells = {WIDGET}.content.model.toJSON().cells.filter(cell => cell.cell_type === "code");
   const failed = cell => cell.outputs.some(output => output.output_type === "error");
   return cells.every(cell => cell.execution_count) || cells.some(failed);
@@ -146,7 +150,7 @@ def lab(tmp_path_factory):
 
 def _address(server, log):
     """Wait until the server says where it is; that it said so with an address is no matter."""
-    for _ in range(10 * HUNG):
+    for _ in range(10 * STEP):
         found = re.search(r"(http://127\.0\.0\.1:\d+)/lab", log.read_text())
         if found:
             return found[1]
@@ -161,8 +165,8 @@ def browser():
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-dev-shm-usage"],
-            timeout=1000 * HUNG,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+            timeout=1000 * STEP,
         )
         yield chromium
         chromium.close()
@@ -172,7 +176,7 @@ def browser():
 def page(browser, screenshots, request):
     """An empty page. `page.asked` collects the addresses that it asks for, `page.said` errors."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(1000 * HUNG)
+    context.set_default_timeout(1000 * STEP)
     page = context.new_page()
     page.asked, page.said = [], []
     page.on("request", lambda asked: page.asked.append(asked.url))
@@ -347,7 +351,7 @@ def test_the_page_of_a_run_reads_well(browser, screenshots, tmp_path, scheme, wi
     context = browser.new_context(
         viewport={"width": width, "height": 768}, device_scale_factor=scale, color_scheme=scheme
     )
-    context.set_default_timeout(1000 * HUNG)
+    context.set_default_timeout(1000 * STEP)
     page = context.new_page()
     for path in (report, compared):
         page.goto(path.as_uri())

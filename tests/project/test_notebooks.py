@@ -145,7 +145,8 @@ def test_links_lead_somewhere(name):
         file, _, place = target.partition("#")
         if not target.startswith("http"):
             assert (paths.NOTEBOOKS_DIR / file).exists(), target
-            assert not place or f"\n## {place.replace('-', ' ')}\n" in paths.GLOSSARY.read_text()
+            headings = re.findall(r"(?m)^## (.+)$", paths.GLOSSARY.read_text().lower())
+            assert not place or place.replace("-", " ") in headings, target
     order = list(NOTEBOOKS)
     here = order.index(name)
     for end in (NOTEBOOKS[name].cells[0].source, NOTEBOOKS[name].cells[-1].source):
@@ -186,23 +187,29 @@ def test_the_script_links_a_word_once_and_only_in_prose():
         ]
 
 
-def test_a_heading_begins_a_slide_and_nothing_else():
-    sources = [
-        "# 9 · Title\n\ngoals",
-        "## A\n\ntext",
-        "text",
-        "### B",
-        "# x = 1",
-        "## Recap\n\nend",
-    ]
+def test_where_slides_begin():
+    """With a heading, with prose after code, and before what answers a question."""
+    wanted = {
+        "# 9 · Title\n\ngoals": "slide",
+        "## A\n\ntext": "slide",
+        "text": None,
+        "### B": "subslide",
+        "x = 1": None,
+        "y = 2": None,
+        "more text": "subslide",
+        'guess = None  # your turn: "a"': None,
+        "print(guess)": "fragment",
+        "z = 3": None,
+        "## Recap\n\nend": "slide",
+    }
     cells = [
-        {"cell_type": "code" if text == "# x = 1" else "markdown", "source": [text],
+        {"cell_type": "code" if " = " in text or "(" in text else "markdown", "source": [text],
          "metadata": {"slideshow": {"slide_type": "skip"}, "tags": ["a"]}}
-        for text in sources
+        for text in wanted
     ]  # fmt: skip
     link_notebooks.linked(cells, "[Contents](README.md)", [])
     slides = [cell["metadata"].get("slideshow", {}).get("slide_type") for cell in cells]
-    assert slides == ["slide", "slide", None, "subslide", None, "slide"]
+    assert slides == list(wanted.values())
     assert all(cell["metadata"]["tags"] == ["a"] for cell in cells)
 
 
@@ -211,8 +218,11 @@ def test_every_word_of_the_glossary_is_linked():
     words = re.findall(r"(?m)^## (.+)$", text)
     assert words == sorted(words, key=str.casefold) and 12 <= len(words) <= 30
     for word in words:
-        assert f"(glossary.md#{word.replace(' ', '-')})" in linked, word
+        place = word.lower().replace(" ", "-")
+        assert f"(glossary.md#{place})" in linked, word
         assert re.search(rf"## {word}\n\n[A-Z].{{30,}}\n", text), word
+        # GitHub makes the place of the heading, in small letters; JupyterLab leaves its capitals.
+        assert word.replace(" ", "-") == place or f'<a id="{place}"></a>\n\n## {word}' in text
 
 
 def test_the_contents_name_every_notebook_and_the_project():

@@ -41,6 +41,7 @@ READERS = {
     "dataset": ("from workshop_utils import data", "data.load(path)"),
     "description of a sweep": ("from workshop_utils.sweeps import spec", "spec.read(path)"),
     "image": ("from workshop_utils.device import elf", "elf.Elf(path)"),
+    "measurements": ("from workshop_utils import measurements", "measurements.read(path)"),
     "model": (
         "from workshop_utils import firmware\nfrom workshop_utils.device import tflite",
         "tflite.parse(firmware.model_bytes(path))",

@@ -139,6 +139,24 @@ def test_what_each_machine_is(tmp_path):
     assert re.search(r"\. {10,}3\.13\.0$", lines[2])
 
 
+def test_how_many_questions_each_has_answered(tmp_path):
+    """Of those who tell; the newest record counts."""
+    rows = [{"notebook": f"{right}", "asked": 3, "right": right} for right in (2, 3)]
+    early = [{"notebook": "a", "asked": 3, "right": 1}]
+    first, then = ({"started": f"2026-03-01T1{hour}:00:00Z"} for hour in (4, 5))
+    write(tmp_path, ada__1=doctor() | first | {"answers": early})
+    write(tmp_path, ada__2=doctor() | then | {"answers": rows}, ben=doctor() | {"answers": []})
+    write(tmp_path, cem=doctor() | {"answers": [{"notebook": "a", "asked": -1, "right": 10**9}]})
+    write(tmp_path, dora=doctor() | {"answers": [{"notebook": "a", "asked": "3", "right": 0.5}]})
+    result = CliRunner().invoke(main, ["class", str(tmp_path)])
+    head, ada, ben = result.stdout.splitlines()[:3]
+    assert (
+        "  Right   System" in head and ada.endswith("  5 of 6") and not ben.rstrip()[-1].isdigit()
+    )
+    assert "answers[0].asked" in result.stdout.split("Skipped:")[1]
+    assert "cem.json" in result.stdout and "dora.json" in result.stdout
+
+
 def test_the_newest_record_counts_whatever_kind_it_is(tmp_path):
     old, new = ({"started": f"2026-03-0{day}T14:00:00Z"} for day in (1, 2))
     ok, failed = run("ok", "ok", "ok"), run("ok", "ok", "failed", failure="no memory")

@@ -144,3 +144,15 @@ def test_tagged_cells(tmp_path):
     assert notebooks.tagged_source(path, "one") == ["a = 1\nb = 2", "d = 4"]
     assert notebooks.tagged_source(path, "other") == []
     assert notebooks.parameters(path) == {}
+
+
+def test_a_file_is_named_as_seen_from_where_one_stands(small_course, monkeypatch, tmp_path):
+    """A notebook runs in a folder of its own."""
+    write_notebook(small_course / "03_third.ipynb", ('FILE = "a.csv"\nWORD = "b"', "parameters"))
+    (tmp_path / "mine.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    chosen = {"FILE": "mine.csv", "WORD": "mine.csv"}
+    values = notebooks.check_parameters(chosen, notebooks.select(only="03"))
+    assert values == {"FILE": str(tmp_path / "mine.csv"), "WORD": "mine.csv"}
+    for name in ("gone.csv", "x" * 5000, "\0"):
+        assert notebooks.check_parameters({"FILE": name}, notebooks.select()) == {"FILE": name}

@@ -106,8 +106,13 @@ def status(project):
     return printed.split()[2]
 
 
-def test_a_change_anywhere_in_the_course_makes_a_notebook_run_again(project):
+def test_a_change_anywhere_in_the_course_makes_a_notebook_run_again(project, monkeypatch):
+    """Each change makes another environment, and another environment makes the command run it."""
+    places = {"PROJECT": "", "FIRMWARE_DIR": "firmware", "NOTEBOOKS_DIR": "notebooks"}
+    for name, folder in places.items():
+        monkeypatch.setattr(paths, name, project / folder)
     status(project)
+    before = uptodate.environment()
     for name in (
         "workshop_utils/sweeps/run.py",
         "workshop_utils/running/templates/any.html.j2",
@@ -119,7 +124,10 @@ def test_a_change_anywhere_in_the_course_makes_a_notebook_run_again(project):
         (project / name).parent.mkdir(exist_ok=True)
         with (project / name).open("a") as file:
             file.write("\n")
-        assert status(project) == "ok", name
+        after = uptodate.environment()
+        assert after != before, name
+        before = after
+    assert status(project) == "ok"
     for name in (
         "firmware/build/x/y",
         "firmware/images/x.elf",
@@ -128,6 +136,7 @@ def test_a_change_anywhere_in_the_course_makes_a_notebook_run_again(project):
     ):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("made")
+    assert uptodate.environment() == before
     assert status(project) == "up", "What builds and Python leave behind is no change."
 
 

@@ -1,5 +1,6 @@
-"""Commands for a run of the course: run, report, compare, catch-up, reset."""
+"""Commands for a run of the course: run, report, compare, catch-up, reset; and for another: new."""
 
+import os
 import re
 import sys
 from collections import deque
@@ -140,3 +141,32 @@ def reset(dry_run: bool) -> None:
     what = resetting.plan()
     backup = None if dry_run else resetting.carry_out(what)
     echo(resetting.text(what, backup, done=not dry_run))
+
+
+@click.command()
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Measurements, a CSV file with a header (default: the course's thermistor).",
+)
+def new(folder: Path, data: Path | None) -> None:
+    """Make a project for the data of a sensor of your own.
+
+    FOLDER gets the notebook, the data, and a README.md with the commands to go on. It must be empty
+    or not there yet.
+    """
+    from workshop_utils import paths
+    from workshop_utils.running import scaffold
+
+    found = scaffold.make(folder, data)
+    echo(f"{folder} is made: {len(found.y):,} measurements of {found.names[-1]}.")
+    if len(found.left_out):
+        echo(
+            f"{len(found.left_out):,} lines are no numbers; the notebook shows and leaves them out."
+        )
+    echo(f"Next, read {folder / scaffold.README}")
+    if os.environ.get("WORKSHOP_HOME"):
+        where = paths.home().path
+        echo(f"Note: WORKSHOP_HOME is set, so what is made there goes to {where}", err=True)

@@ -24,6 +24,7 @@ def main() -> None:
 
 for command in (
     *(course.run, course.rebuild_report, course.compare, course.catch_up, course.reset),
+    course.new,
     *(room.doctor, room.roll_up),
     *(firmware.firmware, export.model, export.export, sweep.sweep_of_runs),
 ):

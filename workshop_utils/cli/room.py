@@ -12,7 +12,12 @@ from workshop_utils.cli.base import echo
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for the instructor.")
 @click.option("--deep", is_flag=True, help="Also start TensorFlow, which takes some seconds.")
-def doctor(as_json: bool, deep: bool) -> None:
+@click.option(
+    "--no-answers",
+    is_flag=True,
+    help="Do not say how many questions of the notebooks are answered.",
+)
+def doctor(as_json: bool, deep: bool, no_answers: bool) -> None:
     """Say what is here, what is missing and how to get it.
 
     It fails if the course cannot run.
@@ -29,8 +34,9 @@ def doctor(as_json: bool, deep: bool) -> None:
     def say(check: dict[str, Any]) -> None:
         click.echo(doctoring.text(check, paint))  # not by `echo`: the paint has to stay
 
-    found = doctoring.examine(deep, None if as_json else say)
-    echo(json.dumps(found, indent=1) if as_json else f"\n{doctoring.verdict(found)}")
+    found = doctoring.examine(deep, None if as_json else say, not no_answers)
+    said = f"\n{doctoring.verdict(found)} {doctoring.score(found)}".rstrip()
+    echo(json.dumps(found, indent=1) if as_json else said)
     sys.exit(0 if found["ready"] else 1)
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from workshop_utils.device.ranges import SINE
 from workshop_utils.errors import WorkshopError
 
 if TYPE_CHECKING:
@@ -97,18 +98,41 @@ def check_line(line: str) -> None:
             raise WorkshopError(f"The firmware {verb}: {line[len(mark) :].rstrip('.')}.")
 
 
-def draw(values: Sequence[float], width: int = 72, height: int = 15) -> str:
+def draw(
+    values: Sequence[float],
+    width: int = 72,
+    height: int = 15,
+    y: tuple[float, float] = SINE.y,
+    x: tuple[float, float] | None = None,
+    labels: tuple[str, str] = ("x", "y"),
+) -> str:
     """A curve in plain characters, as text of `height` lines: for terminals and logs.
 
-    values: numbers, shape (n,). The scale is [-1, 1], or wider if values lie outside.
+    values: numbers, shape (n,). y: the scale's ends; it is wider if values lie outside. x: where
+    the curve begins and ends; then a line above and one below say that, and the axes' labels.
     """
-    reach = max([1.0, *(abs(value) for value in values)])
+    low, high = min([y[0], *values]), max([y[1], *values])
+    if y[0] == -y[1]:
+        low, high = min(low, -high), max(high, -low)  # 0 stays in the middle
+
+    def row_of(value: float) -> int:
+        return round((high - value) / (high - low) * (height - 1))
+
     cells = [[" "] * width for _ in range(height)]
-    cells[height // 2] = ["-"] * width
+    marks = {row_of(value): value for value in (low, high, *([0.0] if low < 0 < high else []))}
+    if low < 0 < high:
+        cells[row_of(0)] = ["-"] * width
     for number, value in enumerate(values):
-        row = round((1 - value / reach) / 2 * (height - 1))
-        cells[row][number * width // len(values)] = "*"
-    labels = {0: f"{reach:.1f}", height // 2: "0.0", height - 1: f"{-reach:.1f}"}
-    return "\n".join(
-        f"{labels.get(number, ''):>6} |{''.join(row)}".rstrip() for number, row in enumerate(cells)
-    )
+        cells[row_of(value)][number * width // len(values)] = "*"
+    # Tenths do for the sine.
+    texts = {row: f"{value:.1f}" if x is None else f"{value:.4g}" for row, value in marks.items()}
+    margin = max(6, *map(len, texts.values()))
+    lines = [
+        f"{texts.get(number, ''):>{margin}} |{''.join(row)}".rstrip()
+        for number, row in enumerate(cells)
+    ]
+    if x is not None:
+        begin, end = (f"{limit:.4g}" for limit in x)
+        below = f"{begin} {labels[0]:^{max(0, width - len(begin) - len(end) - 2)}} {end}"
+        lines = [f"{'':>{margin}}  {labels[1]}", *lines, f"{'':>{margin}}  {below}"]
+    return "\n".join(lines)

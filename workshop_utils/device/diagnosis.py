@@ -9,7 +9,7 @@ its flash and RAM, is `preflight`'s.
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from workshop_utils.device import limits, tflite
+from workshop_utils.device import limits, ranges, tflite
 from workshop_utils.device.tflite import Model, Operator, Tensor
 from workshop_utils.errors import WorkshopError
 from workshop_utils.terminal import clipped
@@ -23,8 +23,8 @@ _BIAS_TYPES = 9  # the last of the schema's types that TFLM knows as one of a bi
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 _LEAST_SCALE = 2.0**-126  # float32's least normal number
 _SWEEP_VALUES = 64  # kMostValues of app/sweep.cc
-TURN = 2 * math.pi  # the application gives 0 to this, in radians
-_LEAST_CODES = 64  # of the 256 that an input has: a turn on fewer of them is coarse
+
+Span = tuple[str, float, float]
 
 _INT8_ENDS = "converter.inference_input_type and converter.inference_output_type to tf.int8"
 _TO_INT8 = "converter.representative_dataset and the types of input and output to tf.int8"
@@ -126,19 +126,6 @@ def _is_float16(model: Model) -> bool:
     return any(tensor.type == "FLOAT16" and tensor.data is not None for tensor in tensors)
 
 
-def covered(tensor: Tensor) -> tuple[float, float] | None:
-    """The least and the greatest real value that the codes of a tensor stand for.
-
-    None for a tensor without codes of 8 or 16 bits, or without one scale.
-    """
-    scale, zero_point = tensor.quantization
-    codes = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}.get(tensor.type)
-    if codes is None or not scale:
-        return None
-    low, high = (scale * (code - zero_point) for code in codes)
-    return low, high
-
-
 def parts(model: Model) -> dict[str, int]:
     """The bytes of a model by what they are: {'weights', 'biases', 'description'}.
 
@@ -170,27 +157,49 @@ def constants(model: Model, operator: Operator) -> list[tuple[str, Tensor]]:
     return found
 
 
-def remarks(model: Model) -> list[str]:
+def remarks(model: Model, spans: Sequence[Span] | None = None) -> list[str]:
     """What whoever runs a model should know although it runs: sentences, empty if there are none.
 
-    model: one that an engine runs.
+    model: one that an engine runs. spans: of the data that it is meant for, a (name, lowest,
+    highest) for each input and then for the output, such as ('temperature', -20.0, 100.0); None if
+    that is the sine.
     """
     source = model.tensors[model.inputs[0]]
     if source.type == "FLOAT32":
         return ["The model is float32 throughout: nothing in it is quantized, and so it runs."]
-    reach = covered(source)
-    if reach is None or source.size != 1:
+    reach = ranges.covered(source)
+    if reach is None or (spans is None and source.size != 1):
         return []
-    low, high = reach
-    about = f"{_number(low)} to {_number(high)}"
-    says = f"The model's input covers about {about}, and the application gives"
-    cure = "take inputs like these for the representative dataset, and convert it again."
-    if low > 0.02 * TURN or high < 0.98 * TURN:
-        return [f"{says} 0 to {TURN:.2f}, of which the rest is cut off: {cure}"]
-    codes = min(256, round(TURN / source.quantization[0]) + 1)
-    if codes < _LEAST_CODES:
-        return [f"{says} 0 to {TURN:.2f}, for which that leaves {codes} of 256 codes: {cure}"]
-    return []
+    says = f"The model's input covers about {_number(reach[0])} to {_number(reach[1])}, and"
+    cure = "take inputs like these for the representative dataset, and convert it again"
+    if spans is not None:
+        target = model.tensors[model.outputs[0]]
+        ends = [("input", source)] * (len(spans) - 1) + [("output", target)]
+        found = [_remark(*end, span) for end, span in zip(ends, spans, strict=True)]
+        return [sentence for sentence in found if sentence]
+    low, high = ranges.SINE.x
+    lacks = ranges.shortfall(source, low, high)
+    if lacks is None:
+        return []
+    return [
+        f"{says} the course's sine is {low:g} to {high:.2f}, {lacks}: {cure}; or if it is to draw "
+        "something else, name measurements of that with --data FILE.csv."
+    ]
+
+
+def _remark(name: str, end: Tensor, span: Span) -> str | None:
+    """What is wrong with an end of a model, 'input' or 'output', for data: a sentence, or None."""
+    lacks, reach = ranges.shortfall(end, *span[1:]), ranges.covered(end)
+    if lacks is None or reach is None:
+        return None
+    if end.size > 1 and reach[0] <= span[1] and span[2] <= reach[1]:
+        cure = f"its {name}s share one scale, so bring them to like ranges before"
+    else:
+        cure = "take all of the data for the representative dataset, and convert it again"
+    return (
+        f"The model's {name} covers about {_number(reach[0])} to {_number(reach[1])}, and the "
+        f"data's {span[0]} is {span[1]:.4g} to {span[2]:.4g}, {lacks}: {cure}."
+    )
 
 
 def _number(value: float) -> str:

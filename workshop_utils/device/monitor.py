@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from workshop_utils.device import boards, console, tflite
 from workshop_utils.device.boards import Board
+from workshop_utils.device.ranges import SINE, Ranges, of_model
 from workshop_utils.device.tflite import Tensor
 from workshop_utils.errors import WorkshopError, missing_package, with_command
 
@@ -32,8 +33,8 @@ Invoke = Callable[[bytes, NDArray[Any], str], NDArray[Any]]
 @dataclass
 class Record:
     """What was read. columns: names, rows: a tuple of numbers per inference, skipped: lines that
-    made no sense, begun: turns of the sine whose begin was seen, ended: whether the program said
-    that it is at its end."""
+    made no sense, begun: how often the begin of the inputs' range was seen, ended: whether the
+    program said that it is at its end."""
 
     columns: list[str] = field(default_factory=lambda: _WAVE)
     rows: list[Row] = field(default_factory=list)
@@ -148,8 +149,8 @@ def read(
     """Read the console until the program is at its end or enough was seen. Returns a Record.
 
     opened: a serial.Serial. show: is called with each good line, the columns, and its numbers or
-    None. cycles: whole turns of the sine, 0 for no limit; seconds: likewise. silence: seconds
-    without a good line that are an error.
+    None. cycles: how often it goes through its whole range of inputs, 0 for no limit; seconds:
+    likewise. silence: seconds without a good line that are an error.
     Raises WorkshopError if the program stops, the board falls silent or is unplugged.
     """
     record = Record() if record is None else record
@@ -174,7 +175,8 @@ def _take(line: str, record: Record, show: Show | None) -> bool:
     row = None
     if console.HEADER.fullmatch(line):
         # The board was started again, and with it the table.
-        record.columns, record.rows, record.begun = line.split(","), [], 0
+        record.columns, record.rows = line.split(","), []
+        record.begun = int(record.columns == _WAVE)  # what comes next is the range's begin
     elif not line.startswith("# "):
         row = console.numbers(record.columns, line)
         # Who comes late has missed the header.
@@ -183,8 +185,9 @@ def _take(line: str, record: Record, show: Show | None) -> bool:
         if row is None:
             record.skipped += bool(line)
             return False
+        if record.columns == _WAVE and record.rows:
+            record.begun += row[0] <= record.rows[-1][0]
         record.rows.append(row)
-        record.begun += record.columns == _WAVE and row[0] == 0
     record.ended = line == console.END
     if show is not None:
         show(line, record.columns, row)
@@ -243,15 +246,15 @@ def _silent(opened: Any, board: Board, record: Record, silence: float) -> str:
 
 
 def picture(columns: list[str], row: Sequence[Any], width: int = 61) -> str:
-    """A line for a terminal: the numbers, and y as a bar from the middle. Text, ASCII.
+    """A line for a terminal: the numbers, and a bar from the middle. Text, ASCII.
 
-    columns, row: of a Record. The bar's ends are -1 and 1; what lies outside ends there.
+    columns, row: of a Record. The bar is as long as the LED is bright, so its ends are those of the
+    range of outputs, -1 and 1 for the sine; what lies outside ends there.
     """
     if columns != _WAVE:
         return "  ".join(f"{name} {value:4d}" for name, value in zip(columns, row, strict=True))
     x, y, led = row
-    middle = width // 2
-    end = middle + round(max(-1.0, min(1.0, y)) * middle)
+    middle, end = width // 2, round(led / 255 * (width - 1))
     cells = [" "] * width
     for place in range(min(middle, end), max(middle, end) + 1):
         cells[place] = "="
@@ -281,14 +284,16 @@ class Comparison:
         return f"{self.equal:,} of {self.total:,} equal to {self.runtime}'s answers{step}"
 
 
-def compare(record: Record, model: bytes, invoke: Invoke, runtime: str) -> Comparison:
+def compare(
+    record: Record, model: bytes, invoke: Invoke, runtime: str, ranges: Ranges | None = None
+) -> Comparison:
     """Compare what a board printed with a runtime's answers to the same inputs.
 
     model: flatbuffer. invoke: what runs it, as `inference.invoke_rows` does. runtime: 'tflm' or
-    'litert'. An int8 model's answers are compared as codes: y must be the code's value as it is
-    printed, and led the brightness of that value; LiteRT's rounding may be one step away. Raises
-    WorkshopError if there is nothing to compare, or if the model is of another kind than what was
-    printed.
+    'litert'. ranges: what the board goes through; None takes what the model decides. An int8
+    model's answers are compared as codes: y must be the code's value as it is printed, and led the
+    brightness of that value; LiteRT's rounding may be one step away. Raises WorkshopError if there
+    is nothing to compare, or if the model or the ranges are others than those of what was printed.
     """
     if not record.rows:
         raise WorkshopError("There is nothing to compare: the board printed no inference.")
@@ -299,10 +304,13 @@ def compare(record: Record, model: bytes, invoke: Invoke, runtime: str) -> Compa
     def answers(inputs: NDArray[Any]) -> NDArray[Any]:
         return invoke(model, inputs, runtime).reshape(len(inputs), -1)
 
-    if is_wave and parsed.ends[0].type == "INT8":
-        good, expected = _judge_codes(rows, parsed.ends, answers, step)
-    elif is_wave:
-        good, expected = _judge_values(rows, answers)
+    if is_wave:
+        ranges = ranges or of_model(parsed)
+        _check_inputs(rows[:, 0], ranges)
+        if parsed.ends[0].type == "INT8":
+            good, expected = _judge_codes(rows, parsed.ends, answers, step, ranges)
+        else:
+            good, expected = _judge_values(rows, answers, ranges)
     else:
         inputs = sum(name.startswith("q_in") for name in record.columns)
         ends = [parsed.tensors[index] for index in (*parsed.inputs, *parsed.outputs)]
@@ -334,12 +342,29 @@ _Answers = Callable[[NDArray[Any]], NDArray[Any]]
 # For each row whether it is right, (n,), and what is, (n, outputs).
 _Judged = tuple[NDArray[Any], NDArray[Any]]
 
-# x and y are printed with six decimals, and float32 near 6.28 has no more than that itself.
+# Of numbers up to 1; of larger ones a share. x and y are printed with six decimals, and float32
+# has no more than seven digits itself.
 _PRINTED = 2e-6
 
 
+def _check_inputs(x: NDArray[Any], ranges: Ranges) -> None:
+    """Raise WorkshopError if the board goes beyond the ranges."""
+    low, high = ranges.x
+    slack = 1e-6 * (high - low) + _PRINTED * max(1, abs(low), abs(high))
+    if x.min() < low - slack or x.max() > high + slack:
+        raise WorkshopError(
+            f"The board's inputs go from {x.min():g} to {x.max():g}, and {low:g} to {high:g} is "
+            "what model or data say: name those that the board was flashed with, by --model and "
+            "--data."
+        )
+
+
 def _judge_codes(
-    rows: NDArray[Any], ends: tuple[Tensor, Tensor], answers: _Answers, step: int
+    rows: NDArray[Any],
+    ends: tuple[Tensor, Tensor],
+    answers: _Answers,
+    step: int,
+    ranges: Ranges,
 ) -> _Judged:
     """Rows of x, y and led of an int8 model. step: how many codes an answer may be off.
 
@@ -350,20 +375,21 @@ def _judge_codes(
     source, target = (end.quantization for end in ends)
     of_code = answers(np.arange(-128, 128).astype(np.int8)[:, None]).astype(int)[:, 0]
     good = np.zeros(len(x), bool)
-    for nudge in (-_PRINTED, _PRINTED, 0):
+    printed = _PRINTED * np.maximum(1, np.abs(x))
+    for nudge in (-printed, printed, 0):
         right = of_code[tflite.quantize(x + nudge, *source).astype(int) + 128]
         for off in range(-step, step + 1):
             value = tflite.dequantize(np.clip(right + off, -128, 127), *target)
             is_printed = np.abs(y - value) <= _PRINTED * np.maximum(1, np.abs(value))
-            good |= is_printed & (led == brightness(value))
+            good |= is_printed & (led == brightness(value, ranges.y))
     return good, tflite.dequantize(right, *target)[:, None]
 
 
-def _judge_values(rows: NDArray[Any], answers: _Answers) -> _Judged:
+def _judge_values(rows: NDArray[Any], answers: _Answers, ranges: Ranges) -> _Judged:
     """The same for a float32 model, where sums may be rounded in another order: to 1e-5."""
     x, y, led = rows.T
     right = answers(x.astype(np.float32)[:, None])[:, 0]
-    near = np.abs(brightness(y) - led) <= 1  # y itself is rounded
+    near = np.abs(brightness(y, ranges.y) - led) <= 1  # y itself is rounded
     good = (np.abs(y - right) <= 1e-5 * np.maximum(1, np.abs(right))) & near
     return good, right[:, None]
 
@@ -374,7 +400,11 @@ def _judge_sweep(rows: NDArray[Any], inputs: int, answers: _Answers, step: int) 
     return (np.abs(rows[:, inputs:] - right) <= step).all(axis=1), right
 
 
-def brightness(values: ArrayLike) -> NDArray[np.int_]:
-    """The LED's brightness for predicted values, as the application computes it: int, as many."""
-    level = (np.asarray(values, np.float32) + np.float32(1)) * np.float32(127.5) + np.float32(0.5)
-    return np.asarray(np.clip(level, 0, 255), dtype=int)
+def brightness(values: ArrayLike, y: tuple[float, float] = SINE.y) -> NDArray[np.int_]:
+    """The LED's brightness for predicted values, as the application computes it: int, as many.
+
+    y: the values for which it is dark, and brightest.
+    """
+    dark, bright = np.array(y, np.float32)
+    level = (np.asarray(values, np.float32) - dark) * (np.float32(255) / (bright - dark))
+    return np.asarray(np.clip(np.rint(level), 0, 255), dtype=int)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from workshop_utils import upstream
+from workshop_utils import files, upstream
 from workshop_utils.errors import WorkshopError
 
 if TYPE_CHECKING:
@@ -148,13 +148,13 @@ class Model:
 
     @property
     def ends(self) -> tuple[Tensor, Tensor]:
-        """The input and the output tensor of a model with one value each.
+        """The input and the output tensor of a model with one each.
 
-        Raises WorkshopError if it has more or fewer of them.
+        Raises WorkshopError if it has more or fewer of them, or one without a value.
         """
         ends = [self.tensors[index] for index in (*self.inputs[:1], *self.outputs[:1])]
-        if len(self.inputs) != 1 or len(self.outputs) != 1 or any(end.size != 1 for end in ends):
-            raise WorkshopError("The model must have one input value and one output value.")
+        if len(self.inputs) != 1 or len(self.outputs) != 1 or any(end.size < 1 for end in ends):
+            raise WorkshopError("The model must have one input tensor and one output tensor.")
         return ends[0], ends[1]
 
 
@@ -214,19 +214,17 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 # ---- What is no model
 
-# How other files begin: (bytes, what that is, what to do).
-_BEGINNINGS = (
-    (
-        b"version https://git-lfs",
-        "a Git LFS pointer, not the model itself",
-        "run git lfs pull in its repository to fetch the model",
-    ),
-    (b"\x89HDF", "an HDF5 file, such as Keras wrote (.h5)", "convert it as notebook 5 does"),
-    (b"\x1f\x8b", "compressed with gzip", "unpack it first"),
-    (b"\x7fELF", "a program (ELF)", "name the model instead"),
-    (b"%PDF", "a PDF document", "name the model instead"),
-    (b"\x93NUMPY", "a NumPy array", "name the model instead"),
-)
+# What else is to be said of files that are no model, by their kind.
+_CURES = {
+    "a Git LFS pointer": ", not the model itself; run git lfs pull in its repository to fetch the "
+    "model",
+    "a Keras file (.keras)": ", not a TFLite model; convert it as notebook 5 does",
+    "a ZIP archive": "; unpack it first",
+    "a web page (HTML)": ", not a TensorFlow Lite model; download the file itself, on GitHub with "
+    "the button Raw",
+    "an HDF5 file": ", such as Keras wrote (.h5); convert it as notebook 5 does",
+    "compressed with gzip": "; unpack it first",
+}
 _ANEW = "run notebook 05_tensorflow_lite.ipynb to make one"
 
 
@@ -240,18 +238,8 @@ def foreign(content: bytes) -> str | None:
     head = content[:2048].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not content:
         return f"is empty; fetch or make it again, or {_ANEW}."
-    for begin, kind, cure in _BEGINNINGS:
-        if head.startswith(begin):
-            return f"is {kind}; {cure}."
-    if head.startswith(b"PK\x03\x04"):
-        if re.search(rb"config\.json|model\.weights\.h5|metadata\.json", content):
-            return "is a Keras file (.keras), not a TFLite model; convert it as notebook 5 does."
-        return "is a ZIP archive; unpack it first."
-    if re.match(rb"(?i)<(!doctype|html|head|\?xml)", head):
-        return (
-            "is a web page (HTML), not a TensorFlow Lite model; download the file itself, on "
-            "GitHub with the button Raw."
-        )
+    if kind := files.kind(content):
+        return f"is {kind}{_CURES.get(kind, '; name the model instead')}."
     if _says_mark(head):
         return "is a TensorFlow Lite model as base64 text; decode it first (base64 -d)."
     if re.match(rb"(0*:? ?)?1c ?00 ?00 ?00 ?54 ?46 ?4c ?33", head.lower()):

@@ -78,6 +78,11 @@ def fill_in(
     fails, or the course runs meanwhile.
     """
     home = home or paths.home()
+    if home.own_notebook:
+        raise WorkshopError(
+            f"{home.path} is a project of its own: its notebook needs nothing that the course's "
+            "notebooks make, so there is nothing to catch up with."
+        )
     number = number_of(notebook)
     needed = artifacts(number, home)
     if not needed:

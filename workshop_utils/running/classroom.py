@@ -34,13 +34,16 @@ _SCHEMAS = {"run": records.SCHEMA, "doctor": records.SCHEMA.with_name("doctor.js
 class Attendee:
     """One person. states: {notebook: DONE, FAILED or OPEN}. help: what is wrong, sentences.
 
-    machine: what `machine.describe` said there, as far as it is known.
+    machine: what `machine.describe` said there, as far as it is known. right, asked: how many
+    questions of the notebooks are answered right, of how many.
     """
 
     name: str
     states: dict[str, str]
     help: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=dict)
+    right: int = 0
+    asked: int = 0
 
     @property
     def last(self) -> str | None:
@@ -152,11 +155,14 @@ def _add_run(person: Attendee, run: dict[str, Any]) -> None:
 
 def _add_doctor(person: Attendee, doctor: dict[str, Any]) -> None:
     """Notebook 1 asks the doctor, too; what is wrong is what the person needs help with."""
-    for name in set(paths.MADE_BY.values()) & person.states.keys():
+    for name in set(paths.Home(paths.PROJECT).made_by.values()) & person.states.keys():
         if name in doctor["done"]:
             person.states[name] = DONE
         elif person.states[name] == DONE and _time(doctor):  # Its results have been removed since.
             person.states[name] = OPEN
+    for row in doctor.get("answers", []):
+        person.right += int(row["right"])
+        person.asked += int(row["asked"])
     wrong = [check for check in doctor["checks"] if check["required"] and not check["ok"]]
     person.states[min(person.states)] = FAILED if wrong else DONE
     person.help += [f"{check['name']}: {check['found']} -> {check['advice']}" for check in wrong]
@@ -211,14 +217,18 @@ def _problems(attendees: list[Attendee]) -> dict[str, list[str]]:
 
 
 def _table(attendees: list[Attendee]) -> list[str]:
-    """A line per attendee: a column per notebook, then what they work on."""
+    """A line per attendee: a column per notebook, what is answered right, what they work on."""
     width = min(_NAME, max([8, *(len(person.name) for person in attendees)]))
     numbers = [f"{path.name[:2]:<2}" for path in course_notebooks.notebooks().values()]
-    rows = [("", numbers, ("System", "Python", "Memory"))]
+    told = any(person.asked for person in attendees)
+    rows = [("", numbers, (*["Right"] * told, "System", "Python", "Memory"))]
     for person in attendees:
         letters = [f"{_LETTERS[state]:<2}" for state in person.states.values()]
-        rows.append((clipped(person.name, _NAME), letters, _machine(person.machine)))
-    widths = [max(len(row[2][column]) for row in rows) for column in range(3)]
+        score = f"{person.right} of {person.asked}" if person.asked else ""
+        rows.append(
+            (clipped(person.name, _NAME), letters, (*[score] * told, *_machine(person.machine)))
+        )
+    widths = [max(map(len, column)) for column in zip(*(row[2] for row in rows), strict=True)]
     lines = []
     for name, letters, on in rows:
         columns = [f"{word:<{size}}" for word, size in zip(on, widths, strict=True)]

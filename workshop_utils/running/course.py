@@ -119,7 +119,7 @@ def _run(
 
 def _require_own(output_dir: Path, selected: Sequence[Path]) -> None:
     """Raise WorkshopError if a file that the run is going to replace is not what a run has made."""
-    if output_dir.resolve() == paths.NOTEBOOKS_DIR.resolve():
+    if output_dir.resolve() in {path.parent.resolve() for path in selected}:
         raise WorkshopError("The notebooks themselves lie in that folder; choose another one.")
     is_own = {path.name: _is_copy for path in selected} | {RECORD: is_record, REPORT: is_page}
     for name, was_made_by_a_run in is_own.items():

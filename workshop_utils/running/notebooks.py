@@ -26,9 +26,20 @@ def select(
 ) -> list[Path]:
     """The notebooks to run: from number `first` to number `last`, or the one with number `only`.
 
-    Numbers are text such as '03' or '3'; None leaves that end open. Raises WorkshopError for a
-    number that does not exist, and if there is nothing to run.
+    Numbers are text such as '03' or '3'; None leaves that end open. In a project of one's own there
+    is one notebook, without a number. Raises WorkshopError for a number that does not exist, and if
+    there is nothing to run.
     """
+    home = paths.home()
+    if own := home.own_notebook:
+        if first or only or last:
+            raise WorkshopError(
+                f"{home.path} is a project of its own with one notebook, {own.name}: leave out "
+                "which one to run."
+            )
+        if not own.is_file():
+            raise WorkshopError(f"{own.name} is missing in {home.path}: give it that name again.")
+        return [own]
     every = notebooks()
     for number in (first, only, last):
         if number is not None and number.zfill(2) not in every:
@@ -76,8 +87,10 @@ def check_parameters(chosen: Mapping[str, Any], selected: Iterable[Path]) -> dic
     """Turn chosen parameters into values of the right type that their notebooks accept.
 
     chosen: {name: value or text}. selected: paths of the notebooks that will run.
-    Returns {name: value}. Raises WorkshopError with a sentence for each parameter that none of
-    these notebooks has, whose type is not that of the default, or that a notebook would refuse.
+    Returns {name: value}; where the default is the name of a file, a file that is there becomes its
+    whole path, since notebooks run in folders of their own. Raises WorkshopError with a sentence
+    for each parameter that none of these notebooks has, whose type is not that of the default, or
+    that a notebook would refuse.
     """
     selected = list(selected)
     defaults = {path: parameters(path) for path in selected}
@@ -88,7 +101,7 @@ def check_parameters(chosen: Mapping[str, Any], selected: Iterable[Path]) -> dic
             if name not in known:
                 names = ", ".join(sorted(known)) or "none"
                 raise WorkshopError(f"There is no parameter {name}; these notebooks have: {names}.")
-            values[name] = typed(name, given, known[name])
+            values[name] = _whole_path(typed(name, given, known[name]), known[name])
             for path in selected:
                 if name in defaults[path]:
                     _accept(path, {**defaults[path], name: values[name]}, name)
@@ -97,6 +110,14 @@ def check_parameters(chosen: Mapping[str, Any], selected: Iterable[Path]) -> dic
     if problems:
         raise WorkshopError(" ".join(problems))
     return values
+
+
+def _whole_path(value: Any, default: Any) -> Any:
+    """The value, or if it names a file as the parameter's default does, that file's whole path."""
+    with suppress(OSError, ValueError):  # it cannot be the name of a file
+        if isinstance(default, str) and Path(default).suffix and Path(value).expanduser().is_file():
+            return str(Path(value).expanduser().absolute())
+    return value
 
 
 def statements(content: Mapping[str, Any]) -> list[ast.stmt]:

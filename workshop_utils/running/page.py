@@ -70,15 +70,16 @@ def rebuild(folder: Path | str) -> Path:
     """
     folder = Path(folder)
     record = records.read(folder) if (folder / records.RECORD).is_file() else None
-    present = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
-    names = [row["name"] for row in record["notebooks"]] if record else present
+    present = {path.stem: path for path in sorted(folder.glob("*.ipynb"))}
+    numbered = [name for name in present if re.match(r"\d\d_", name)]
+    names = [row["name"] for row in record["notebooks"]] if record else numbered
     executed = [present[name] for name in names if name in present]
     if not executed:
         raise WorkshopError(
             with_command(
                 f"There are no executed notebooks in {paths.display_path(folder)}; this makes "
                 "some:",
-                ".venv/bin/workshop run",
+                f"{paths.program('workshop')} run",
             )
         )
     return render(executed, folder / REPORT, record)
@@ -164,7 +165,7 @@ def _glossary() -> str:
     text = paths.GLOSSARY.read_text(encoding="utf-8")
     places = re.sub(
         r"(?m)^## (.+)$",
-        lambda word: f'<a id="glossary-{word[1].replace(" ", "-")}"></a>\n\n### {word[1]}',
+        lambda word: f'<a id="glossary-{word[1].lower().replace(" ", "-")}"></a>\n\n### {word[1]}',
         text,
     )
     return f'<a id="glossary"></a>\n\n{places}'

@@ -40,12 +40,13 @@ def plan(home: Home | None = None) -> Plan:
     """Compare what is there with what came. Returns a Plan; changes nothing.
 
     home: whose results are to go; None takes WORKSHOP_HOME. What the course has not made stays as
-    it is, notebooks and models too. Raises WorkshopError if nobody knows how the notebooks were.
+    it is, notebooks and models too. A project of one's own loses its results, and the course's
+    notebooks stay. Raises WorkshopError if nobody knows how the notebooks were.
     """
     home = home or paths.home()
     restored = {
         path: content
-        for path, content in pristine().items()
+        for path, content in ({} if home.own_notebook else pristine()).items()
         if not path.is_file() or path.read_bytes() != content
     }
     removed = [path for path in catchup.artifacts(home=home) if path.is_file()]
@@ -143,6 +144,8 @@ def _place(path: Path, home: Home) -> Path:
 
 def text(what: Plan, backup: Path | None = None, done: bool = True) -> str:
     """The plan as lines for a terminal, as done or as what would be done."""
+    if not (what.restored or what.removed) and what.home.own_notebook:
+        return "Nothing to remove: this project has no results."
     if not (what.restored or what.removed):
         return "Nothing to put back: the notebooks are as they came, and there are no results."
     restore, remove = ("put back", "removed") if done else ("would put back", "would remove")

@@ -8,12 +8,14 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 from workshop_utils import files, paths
 from workshop_utils.paths import Home
+from workshop_utils.running.notebooks import parameters
 
 
 def environment() -> str:
@@ -41,12 +43,24 @@ def key(notebook: Path, values: dict[str, Any], environment: str, home: Home | N
     """A hash of everything that a notebook's results depend on.
 
     notebook: path. values: {name: value}, the parameters given to it. environment: from the
-    function of that name. Artifacts that earlier notebooks make belong to it, as they are now.
+    function of that name. Artifacts that earlier notebooks make belong to it, as they are now, and
+    so do files that parameters name.
     """
     cells = files.read_notebook(notebook)["cells"]
     content = [(cell["cell_type"], cell["source"], cell["metadata"]) for cell in cells]
     earlier = _artifacts(home, lambda maker: maker < notebook.stem)
-    return _hash(content, values, environment, earlier)
+    named = {
+        name: _named(notebook, value) for name, value in (parameters(notebook) | values).items()
+    }
+    return _hash(content, values, environment, earlier, named)
+
+
+def _named(notebook: Path, value: Any) -> str | None:
+    """A hash of the file that a parameter's value names, seen from the notebook, if it does."""
+    with suppress(OSError, ValueError):  # a text that is no name of a file
+        path = notebook.parent / value if isinstance(value, str) else None
+        return _hash(path.read_bytes()) if path and path.is_file() else None
+    return None
 
 
 def stamp(copy: Path, notebook: Path, key: str, home: Home | None = None) -> None:

@@ -9,14 +9,14 @@ namespace engine {
 
 Status Init(const uint8_t*, size_t, uint8_t*, size_t) { return Status::kOk; }
 
-Status Predict(float radians, float* value) {
-  *value = sine_regress1(&radians, 1);
+Status Predict(float x, float* y) {
+  *y = sine_regress1(&x, 1);
   return Status::kOk;
 }
 
 Status Invoke(const int8_t* input, int8_t* output) {
-  const float radians = static_cast<float>(*input - NETWORK_INPUT_ZERO_POINT) * NETWORK_INPUT_SCALE;
-  const float steps = sine_regress1(&radians, 1) / NETWORK_OUTPUT_SCALE + NETWORK_OUTPUT_ZERO_POINT;
+  const float x = static_cast<float>(*input - NETWORK_INPUT_ZERO_POINT) * NETWORK_INPUT_SCALE;
+  const float steps = sine_regress1(&x, 1) / NETWORK_OUTPUT_SCALE + NETWORK_OUTPUT_ZERO_POINT;
   const float nearest = steps < 0.0f ? steps - 0.5f : steps + 0.5f;
   *output = static_cast<int8_t>(nearest < -128.0f ? -128.0f : nearest > 127.0f ? 127.0f : nearest);
   return Status::kOk;

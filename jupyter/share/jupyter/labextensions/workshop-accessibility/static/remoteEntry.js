@@ -1,9 +1,10 @@
 // A plugin for JupyterLab 4.6. JupyterLab does not show the alternative text of a picture, which
-// stands in the output's metadata, and some of its themes' colours for code have a contrast of less
-// than 4.5. The plugin is written by hand in the form that JupyterLab's module federation loads, so
+// stands in the output's metadata, some of its themes' colours for code have a contrast of less
+// than 4.5, and a printed line that is too long breaks within a word. The plugin is written by hand in the form that JupyterLab's module federation loads, so
 // that nothing has to be built.
 (() => {
-  const COLOURS = `
+  const STYLE = `
+    .jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
     body[data-jp-theme-name="JupyterLab Light"] { --jp-mirror-editor-operator-color: #8a1ad1;
       --jp-mirror-editor-number-color: #007000; --jp-mirror-editor-comment-color: #306868;
       --jp-mirror-editor-bracket-color: #6e6e3c; --jp-cell-prompt-not-active-opacity: 1; }
@@ -28,11 +29,11 @@
 
   const plugin = {
     id: "workshop-accessibility:plugin",
-    description: "Alternative text for pictures, and colours of code that stand out.",
+    description: "Alternative text for pictures, colours of code that stand out, and lines that break between words.",
     autoStart: true,
     activate: (app) => {
       const style = document.head.appendChild(document.createElement("style"));
-      style.textContent = COLOURS;
+      style.textContent = STYLE;
       let waits = false;
       const hasPicture = (node) => node.nodeName === "IMG" || node.querySelector?.("img");
       new MutationObserver((changes) => {
