@@ -12,6 +12,7 @@ import time
 
 import nbformat
 import numpy as np
+import psutil
 import pytest
 from patience import HUNG
 
@@ -170,6 +171,45 @@ def test_tqdm_takes_a_lock_of_the_system():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["tqdm.std", "_thread"]
+
+
+def test_dask_complains_of_a_cluster_that_was_interrupted_while_it_started(tmp_path):
+    """And with the work-around it does not, and its worker ends all the same."""
+    code = """
+import os, signal, sys, threading, time
+import psutil
+from distributed import LocalCluster
+from workshop_utils import upstream
+
+def interrupt():
+    while not [child for child in me.children() if "spawn_main" in " ".join(child.cmdline())]:
+        time.sleep(0.01)
+    os.kill(me.pid, signal.SIGINT)
+
+if __name__ == "__main__":
+    me = psutil.Process()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.argv[1:]:
+        upstream.close_no_cluster_at_exit()
+    threading.Thread(target=interrupt).start()
+    try:
+        LocalCluster(n_workers=1, dashboard_address=None, silence_logs="CRITICAL")
+    except KeyboardInterrupt:
+        print("stopped", *[child.pid for child in me.children()])
+"""
+    (tmp_path / "start.py").write_text(code)
+    said = []
+    for words in ([], ["mended"]):
+        command = [sys.executable, "start.py", *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        stopped, *children = done.stdout.split()
+        assert stopped == "stopped" and children and done.returncode == 0
+        deadline = time.monotonic() + HUNG
+        while any(psutil.pid_exists(int(pid)) for pid in children):
+            assert time.monotonic() < deadline, "Its processes are still there."
+            time.sleep(0.1)
+        said.append(done.stderr)
+    assert "close_clusters" in said[0] and "Traceback" not in said[1]
 
 
 def test_nbval_takes_a_cell_without_a_count_for_one_that_never_ran(tmp_path):

@@ -5,6 +5,7 @@ release. tests/test_upstream.py has a test for each: it fails when the work-arou
 needed, or no longer works. Nothing is imported here before it is asked for.
 """
 
+import atexit
 import functools
 import importlib
 import sys
@@ -149,6 +150,16 @@ def lock_tqdm_for_threads() -> None:
     from tqdm import tqdm
 
     tqdm.set_lock(threading.RLock())
+
+
+def close_no_cluster_at_exit() -> None:
+    """Leave out what Dask does when Python ends: distributed 2026.8.0.
+
+    It closes each cluster that is open, and shows a traceback if that was still starting.
+    """
+    from distributed.deploy.spec import close_clusters
+
+    atexit.unregister(close_clusters)
 
 
 def count_cells_for_nbval(items: list[Any]) -> None:

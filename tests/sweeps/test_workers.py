@@ -151,7 +151,7 @@ def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
             execute.execute(plan(2), tmp_path / "sweep", scheduler=address, resume=True)
 
 
-def test_a_scheduler_that_is_lost(dask, tmp_path):
+def test_a_scheduler_that_is_lost(dask, tmp_path, caplog):
     address = dask("scheduler")
     dask("worker")
     lines = []
@@ -167,6 +167,7 @@ def test_a_scheduler_that_is_lost(dask, tmp_path):
         )
     there = {row["status"] for row in execute.read(tmp_path / "sweep")[1]}
     assert there == {"ok"}, "Nobody else is to blame."
+    assert not [one for one in caplog.records if one.name == "distributed.client"]
 
 
 def test_a_worker_that_has_grown_is_renewed(tmp_path):

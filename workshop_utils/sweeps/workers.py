@@ -1,6 +1,7 @@
 """Dask: workers of our own or those of a scheduler, and one run at a time on each of them."""
 
 import asyncio
+import logging
 import os
 import queue
 import shutil
@@ -57,6 +58,8 @@ def client(output: Path, workers: int | None, scheduler: str | None) -> Iterator
     from distributed import Client, LocalCluster
 
     if scheduler:
+        # What becomes of it is said in one sentence.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             client = Client(scheduler, timeout=ANSWER_SECONDS)
         except (OSError, ValueError) as error:
@@ -65,6 +68,7 @@ def client(output: Path, workers: int | None, scheduler: str | None) -> Iterator
             yield client
         return
     folder = (output / FOLDER).resolve()
+    upstream.close_no_cluster_at_exit()  # it is closed here, unless Ctrl-C comes while it starts
     # Every death of a worker is reported here, where the attempts are counted.
     settings = {"distributed.scheduler.allowed-failures": 0, "distributed.admin.tick.limit": "1h"}
     try:
