@@ -501,3 +501,12 @@ def test_the_thermistor_is_the_data_sheets():
         code = 1023 / (1 + np.exp(-3977 * (1 / (celsius + 273.15) - 1 / 298.15)))
         near = np.abs(found.y - celsius) < 2
         assert abs(np.polyfit(found.y[near] - celsius, found.x[near], 1)[1] - code) < 1
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_title_above_the_header_is_named(tmp_path, mark):
+    rows = "".join(f"{n}.5{mark}{n * n}\n" for n in range(20))
+    path = tmp_path / "titled.csv"
+    path.write_text(f"Station 7 in May\nwest{mark}\na{mark}b\n{rows}")
+    with pytest.raises(WorkshopError, match=r"line 1 \('Station 7 in May'\) but several in line 4"):
+        measurements.read(path)

@@ -213,6 +213,15 @@ def _layout(lines: Sequence[Line]) -> tuple[str, Line, Sequence[Line]]:
         if columns > 1 and (numbers, len(fitting)) > most:
             best, most = separator, (numbers, len(fitting))
     if not best:
+        for number, text in rows[:_TRIED]:
+            tables = [_cells(text, separator, 0) for separator in _SEPARATORS]
+            if not _is_number(text) and any(
+                1 < len(row) <= MAX_INPUTS + 1 and all(map(_is_number, row)) for row in tables
+            ):
+                raise _Problem(
+                    f"has one column in line {header[0]} ({_shown(header[1])}) but several in line "
+                    f"{number}: delete what stands above the line with the columns' names"
+                )
         raise _Problem(
             f"has one column only (line {header[0]}: {_shown(header[1])}): it needs an input and "
             "the output, separated by a comma, a semicolon or a tab"
