@@ -16,9 +16,10 @@ import numpy.typing as npt
 from workshop_utils.errors import WorkshopError
 
 Array = npt.NDArray[np.float32]
-PLACES = 17  # of a table's input: 16 equal pieces
+PLACES = (17, 9, 4)  # of each input of a table: of one, of two, and of more if there is room
 _SMOOTH = 1e-3  # how much a bend of the table weighs against a sample's square
 _MOST_VALUES = 1000  # of a table that is fitted here
+MOST_INPUTS = 9  # of such a table: with 2 places each it has 512 values
 ZERO_CELSIUS = 273.15  # kelvin
 
 
@@ -40,15 +41,19 @@ class Curve:
         return self._of(_rows(x)).astype(np.float32)
 
 
-def table(x: npt.ArrayLike, y: npt.ArrayLike, places: int = PLACES) -> Curve:
+def table(x: npt.ArrayLike, y: npt.ArrayLike, places: int | None = None) -> Curve:
     """Values at evenly spaced places of each input, and straight lines (or planes) between them.
 
     x: shape (n,) or (n, inputs). y: (n,). places: of each input, so that a table of k inputs has
-    places**k values. Where no sample is, the table goes on straight.
+    places**k values; None takes 17 for one input, 9 for two, and 4 or 2 for up to MOST_INPUTS.
+    Where no sample is, the table goes on straight.
     Raises WorkshopError if that is more than can be fitted here.
     """
     rows, y = _rows(x), np.asarray(y, float)
     inputs = rows.shape[1]
+    if places is None:
+        places = PLACES[min(inputs, len(PLACES)) - 1]
+        places = places if places**inputs <= _MOST_VALUES else 2
     if places < 2 or places**inputs > _MOST_VALUES:
         raise WorkshopError(
             f"A table of {places} places for each of {inputs} inputs has {places**inputs:,} values;"
@@ -106,9 +111,12 @@ static float function(float x) {{
 def polynomial(x: npt.ArrayLike, y: npt.ArrayLike, degree: int = 3) -> Curve:
     """Sums of products of up to `degree` inputs, each scaled to -1 to 1.
 
-    x: shape (n,) or (n, inputs). y: (n,).
+    x: shape (n,) or (n, inputs). y: (n,). degree: it becomes less, down to 1, where there would be
+    more products than half of the samples.
     """
     rows, y = _rows(x), np.asarray(y, float)
+    while degree > 1 and math.comb(rows.shape[1] + degree, degree) > len(y) / 2:
+        degree -= 1
     middle = (rows.max(axis=0) + rows.min(axis=0)) / 2
     reach = np.where(np.ptp(rows, axis=0) > 0, np.ptp(rows, axis=0), 2) / 2
     terms = [
@@ -139,34 +147,40 @@ static float function(float x) {{
 def steinhart_hart(x: npt.ArrayLike, y: npt.ArrayLike, full_scale: float) -> Curve:
     """A thermistor's temperature in a voltage divider with the thermistor on the ground's side.
 
-    x: codes of the analog-to-digital converter, shape (n,), within (0, full_scale). y: temperature
+    x: codes of the analog-to-digital converter, shape (n,), from 0 to full_scale. y: temperature
     in °C, (n,). full_scale: the code of the whole supply, such as 1023. The four coefficients of
     1/T = a + b ln R + c (ln R)^2 + d (ln R)^3 come from the samples. R is in units of the divider's
-    resistor; where it is in ohms, the square may be left out, and mostly is.
+    resistor; where it is in ohms, the square may be left out, and mostly is. The two codes at the
+    ends stand for any resistance beyond, so they are not fitted; they count as half a code inside.
     Source: J. S. Steinhart, S. R. Hart, Calibration curves for thermistors, Deep-Sea Research 15
     (1968). Raises WorkshopError for codes and temperatures that cannot be.
     """
     rows, y = _rows(x), np.asarray(y, float)
-    if rows.shape[1] != 1 or not ((rows > 0) & (rows < full_scale)).all():
+    if rows.shape[1] != 1 or not ((rows >= 0) & (rows <= full_scale)).all():
         raise WorkshopError(
-            f"Steinhart and Hart's formula takes one input, above 0 and below {full_scale:g}."
+            f"Steinhart and Hart's formula takes one input, from 0 to {full_scale:g}."
         )
     if not (y > -ZERO_CELSIUS).all():
         raise WorkshopError(f"No temperature is below -{ZERO_CELSIUS} °C.")
 
+    least, most = 0.5, full_scale - 0.5
+
     def powers(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        inside = np.clip(rows[:, 0], 1e-6 * full_scale, (1 - 1e-6) * full_scale)
+        inside = np.clip(rows[:, 0], least, most)
         log = np.log(inside / (full_scale - inside))
         return np.stack([np.ones_like(log), log, log**2, log**3], axis=1)
 
     # An error in 1/T is one of T by T squared: that is what is to be small.
-    kelvin = y + ZERO_CELSIUS
+    says_r = (rows[:, 0] >= least) & (rows[:, 0] <= most)
+    kelvin = y[says_r] + ZERO_CELSIUS
     weights = kelvin**2
     a, b, c, d = factors = np.linalg.lstsq(
-        powers(rows) * weights[:, None], weights / kelvin, rcond=None
+        powers(rows[says_r]) * weights[:, None], weights / kelvin, rcond=None
     )[0]
     text = f"""\
 static float function(float x) {{
+  if (x < {_float(least)}) x = {_float(least)};
+  if (x > {_float(most)}) x = {_float(most)};
   float r = __builtin_logf(x / ({_float(full_scale)} - x)); // the logarithm of R
   float per_kelvin = {_float(a)} + r * ({_float(b)} + r * ({_float(c)} + r * {_float(d)}));
   return 1.0f / per_kelvin - {_float(ZERO_CELSIUS)};

@@ -540,8 +540,7 @@ QUIZZES = {
         {
             "a": (
                 "it puts its bends where the data wants them.",
-                "it has many more numbers to choose from, and each of them follows the noise a "
-                "little.",
+                "it has to search for its numbers step by step, and the others compute the best.",
             ),
             "b": (
                 "a few straight lines are enough for a curve as smooth as this.",
