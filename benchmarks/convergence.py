@@ -28,15 +28,7 @@ def learn(name, seed):
     schedule = notebooks.parameters(notebooks.notebooks()["04"])
     dataset = data.split(*data.make(defaults["SAMPLES"], defaults["NOISE"], seed))
     model = NETWORKS[name](seed)
-    training.fit(
-        model,
-        dataset.x_train,
-        dataset.y_train,
-        epochs=schedule["EPOCHS"],
-        batch_size=schedule["BATCH_SIZE"],
-        validation_data=(dataset.x_validate, dataset.y_validate),
-        verbose=False,
-    )
+    training.fit_quietly(model, dataset, schedule["EPOCHS"], schedule["BATCH_SIZE"])
     int8 = convert.to_int8(model, dataset.x_train[:500])
     runtime = inference.best_runtime()
     test = dataset.x_test, dataset.y_test

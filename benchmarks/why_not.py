@@ -38,15 +38,7 @@ def train(choice):
     values = {**notebooks.parameters(files["02"]), **notebooks.parameters(files["04"]), **choice}
     dataset = data.split(*data.make(values["SAMPLES"], values["NOISE"], values["SEED"]))
     model = training.larger_network(values["SEED"], values["NEURONS"], values["LAYERS"])
-    history = training.fit(
-        model,
-        dataset.x_train,
-        dataset.y_train,
-        epochs=values["EPOCHS"],
-        batch_size=values["BATCH_SIZE"],
-        validation_data=(dataset.x_validate, dataset.y_validate),
-        verbose=False,
-    )
+    history = training.fit_quietly(model, dataset, values["EPOCHS"], values["BATCH_SIZE"])
     error = model.evaluate(dataset.x_test, dataset.y_test, verbose=0)[0]
     floor = data.noise_floor(dataset.x_test, dataset.y_test)
     return error, floor, training.why_not(history.history, floor)

@@ -87,15 +87,7 @@ def model(dataset):
     from workshop_utils import training
 
     network = training.larger_network(seed=1)
-    training.fit(
-        network,
-        dataset.x_train,
-        dataset.y_train,
-        epochs=60,
-        batch_size=64,
-        validation_data=(dataset.x_validate, dataset.y_validate),
-        verbose=False,
-    )
+    training.fit_quietly(network, dataset, epochs=60, batch_size=64)
     return network
 
 

@@ -128,7 +128,9 @@ def build(
         settings["ZIG"] = tools["zig"].as_posix()
     if engine == "tflm":
         settings["TFLM_ROOT"] = compiling.tflm_root().as_posix()
-    folder = home.firmware_build_dir / _name(board, engine, toolchain, sources)
+    # Apart from the course's own images, which a report looks at
+    variant = Path(sources).name if sources else "data" if hasattr(data, "names") else None
+    folder = home.firmware_build_dir / _name(board, engine, toolchain, variant)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -163,27 +165,30 @@ def build(
         if content and board in boards.REAL and engine != "generated":
             image = Elf(folder / "wave.elf")
             preflight.check_arena(content, image, boards.find(board), engine)
-        return _put_in_place(folder, locate(board, engine, toolchain, sources, home))
+        return _put_in_place(folder, locate(board, engine, toolchain, variant, home))
 
 
 def locate(
     board: str = "emulator",
     engine: str = "compact",
     toolchain: str = "zig",
-    sources: Path | str | None = None,
+    variant: str | None = None,
     home: Home | None = None,
 ) -> Image:
-    """The Image that `build` makes of the same choices, whether it is there or not."""
+    """The Image that `build` makes of the same choices, whether it is there or not.
+
+    variant: the name of the folder with other sources; 'data' of a build for measurements.
+    """
     folder = (home or paths.home()).firmware_images_dir
-    name = _name(board, engine, toolchain, sources)
+    name = _name(board, engine, toolchain, variant)
     wave, sweep = (folder / f"{name}-{program}{_suffix(board)}" for program in PROGRAMS)
     return Image(wave, sweep, board, engine, toolchain)
 
 
-def _name(board: str, engine: str, toolchain: str, sources: Path | str | None) -> str:
+def _name(board: str, engine: str, toolchain: str, variant: str | None) -> str:
     """What a build's folder is called, and its images begin with."""
     name = f"{board}-{engine}-{toolchain}"
-    return name if sources is None else f"{Path(sources).name}-{name}"
+    return f"{variant}-{name}" if variant else name
 
 
 def _suffix(board: str) -> str:

@@ -85,7 +85,8 @@ def find(name: str) -> Path:
         if found.exists():
             return found
     raise WorkshopError(
-        f"CSV is {name!r}, but there is no such file in {Path.cwd()}, and the course has none."
+        f"CSV is {name!r}, but must be the path of a CSV file; there is none of that name in "
+        f"{Path.cwd()}, nor among the course's own."
     )
 
 

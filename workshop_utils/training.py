@@ -24,7 +24,14 @@ import numpy as np
 import numpy.typing as npt
 
 from workshop_utils import files, paths
-from workshop_utils.data import MAX_INPUTS, MAX_SAMPLES, TOLERANCE, check_pair, check_seed
+from workshop_utils.data import (
+    MAX_INPUTS,
+    MAX_SAMPLES,
+    TOLERANCE,
+    Dataset,
+    check_pair,
+    check_seed,
+)
 from workshop_utils.errors import WorkshopError, require_int
 from workshop_utils.progress import Progress, figure
 
@@ -174,6 +181,21 @@ def fit(
             "the history are those of that moment."
         )
     return _history(model, columns, epochs)
+
+
+def fit_quietly(
+    model: keras.Model, dataset: Dataset, epochs: int, batch_size: int
+) -> keras.callbacks.History:
+    """`fit` on the training set of a Dataset, validated on its validation set, without a bar."""
+    return fit(
+        model,
+        dataset.x_train,
+        dataset.y_train,
+        epochs=epochs,
+        batch_size=batch_size,
+        validation_data=(dataset.x_validate, dataset.y_validate),
+        verbose=False,
+    )
 
 
 @contextmanager

@@ -131,9 +131,9 @@ def test_the_limits_of_a_sweep():
 def hostile_doctor(monkeypatch):
     """A doctor that finds harmful texts in place of versions."""
     check = {"name": HOSTILE, "ok": False, "required": True, "found": HOSTILE, "advice": HOSTILE}
-    found = {"ready": False, "checks": [check], "machine": {"system": HOSTILE}}
+    found = {"ready": False, "checks": [check], "machine": {"system": HOSTILE}, "answers": []}
 
-    def examine(deep=False, say=None):
+    def examine(deep=False, say=None, answers=True):
         if say:
             say(check)
         return found

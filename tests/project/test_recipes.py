@@ -71,7 +71,7 @@ OTHERS = [
     "tests/running/test_notebooks.py",
     "tests/running/test_catchup.py::test_a_notebook_that_does_not_exist",
     "tests/running/test_catchup.py::test_how_much_the_others_need",
-    "tests/running/test_catchup.py::test_the_reference_has_all_that_notebooks_make",
+    "tests/running/test_catchup.py::test_the_reference_has_all_that_later_notebooks_need",
     "tests/project/test_docs.py::test_its_links_lead_somewhere",
     "tests/project/test_docs.py::test_the_files_that_it_names_are_there",
 ]

@@ -35,7 +35,10 @@ def artifacts(before: str | None = None, home: Home | None = None) -> list[Path]
 
     before: text such as '05'; None takes all notebooks. A model comes with its history.
     """
-    makers = _makers(home or paths.home())
+    home = home or paths.home()
+    makers = _makers(home)
+    if before:  # No notebook reads what the one about a sensor makes.
+        makers = {path: made for path, made in makers.items() if home.sensor_dir != path.parent}
     return [path for path, maker in makers.items() if before is None or maker[:2] < before]
 
 

@@ -90,15 +90,7 @@ def _train(values: dict[str, Any], home: Home) -> tuple[data.Dataset, Any]:
     # Earlier models leave memory, and names that would end up in model.tflite.
     keras.backend.clear_session()
     model = training.larger_network(values["SEED"], values["NEURONS"], values["LAYERS"])
-    history = training.fit(
-        model,
-        dataset.x_train,
-        dataset.y_train,
-        epochs=values["EPOCHS"],
-        batch_size=values["BATCH_SIZE"],
-        validation_data=(dataset.x_validate, dataset.y_validate),
-        verbose=False,
-    )
+    history = training.fit_quietly(model, dataset, values["EPOCHS"], values["BATCH_SIZE"])
     return dataset, training.load_model(training.save(model, history, home.model_tf))
 
 

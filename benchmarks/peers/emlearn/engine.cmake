@@ -3,4 +3,4 @@
 add_part(engine ${ENGINE}/engine.cc)
 target_include_directories(engine SYSTEM PRIVATE ${NETWORK})
 target_compile_options(engine PRIVATE -ffp-contract=fast)
-set(MODEL_CC engine/generated/no_model.cc)
+set(MODEL_CC engine/no_model.cc)
