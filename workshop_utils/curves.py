@@ -6,6 +6,7 @@ squares, is called like a function of NumPy arrays, and can be written as C for 
 """
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
@@ -92,10 +93,12 @@ def _bends(places: int, inputs: int) -> Iterator[npt.NDArray[np.float64]]:
 
 
 def _table_c(values: npt.NDArray[np.float64], low: float, step: float) -> str:
-    listed = ", ".join(map(_float, values))
+    listed = textwrap.indent(textwrap.fill(", ".join(map(_float, values)), 76), "  ")
     last = len(values) - 1
     return f"""\
-static const float values[{len(values)}] = {{{listed}}};
+static const float values[{len(values)}] = {{
+{listed}
+}};
 
 static float function(float x) {{
   float at = (x - {_float(low)}) * {_float(1 / step)};
