@@ -193,7 +193,7 @@ if __name__ == "__main__":
         upstream.close_no_cluster_at_exit()
     threading.Thread(target=interrupt).start()
     try:
-        LocalCluster(n_workers=1, dashboard_address=None, silence_logs="CRITICAL")
+        LocalCluster(n_workers=1, dashboard_address="127.0.0.1:0", silence_logs="CRITICAL")
     except KeyboardInterrupt:
         print("stopped", *[child.pid for child in me.children()])
 """

@@ -136,7 +136,7 @@ def test_as_many_workers_of_a_scheduler_as_are_asked_for(tmp_path, monkeypatch):
     from distributed import LocalCluster
 
     monkeypatch.setenv(sweep_tasks.LOG, str(tmp_path / "log"))
-    with LocalCluster(n_workers=3, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=3, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         for most, folder in ((None, tmp_path / "all"), (1, tmp_path / "one")):
             execute.execute(plan(9), folder, most, cluster.scheduler_address, task=sweep_tasks.well)
             _, rows = execute.read(folder)
