@@ -198,8 +198,8 @@ if __name__ == "__main__":
         print("stopped", *[child.pid for child in me.children()])
 """
     (tmp_path / "start.py").write_text(code)
-    said = []
-    for words in ([], ["mended"]):
+
+    def said(*words):
         command = [sys.executable, "start.py", *words]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         stopped, *children = done.stdout.split()
@@ -208,8 +208,12 @@ if __name__ == "__main__":
         while any(psutil.pid_exists(int(pid)) for pid in children):
             assert time.monotonic() < deadline, "Its processes are still there."
             time.sleep(0.1)
-        said.append(done.stderr)
-    assert "close_clusters" in said[0] and "Traceback" not in said[1]
+        return done.stderr
+
+    # Where in its start the interrupt meets it differs from time to time.
+    assert any("close_clusters" in said() for _ in range(20))
+    for _ in range(3):
+        assert "Traceback" not in said("mended")
 
 
 def test_nbval_takes_a_cell_without_a_count_for_one_that_never_ran(tmp_path):
