@@ -140,9 +140,7 @@ def build(
         if sources is None and function is None:
             source, content = folder / "model.cc", model_bytes(model, home)
         parsed = None if content is None else tflite.parse(content)
-        if data is None and model is None and home.own_notebook is None:
-            data = ranges.SINE  # of the course's own model, however it was calibrated
-        settings.update(_ranges(parsed, data).settings)
+        settings.update(_ranges(parsed, _meant(data, model, home)).settings)
         if content is not None:
             preflight.check(content, boards.find(board), engine, program)
         if function is not None:
@@ -348,9 +346,19 @@ def ranges_of(
     that; else it is what the model's ends cover.
     Raises WorkshopError if data and model do not go together.
     """
-    if data is None and model is None and (home or paths.home()).own_notebook is None:
-        return ranges.SINE
+    data = _meant(data, model, home or paths.home())
+    if isinstance(data, Ranges):
+        return data
     return _ranges(tflite.parse(model_bytes(model, home)), data)
+
+
+def _meant(
+    data: "Measurements | Ranges | None", model: Path | str | None, home: Home
+) -> "Measurements | Ranges | None":
+    """The data, or what goes without saying: that the course's own model, however it was
+    calibrated, is for the sine."""
+    is_course = model is None and home.own_notebook is None
+    return ranges.SINE if data is None and is_course else data
 
 
 def _ranges(model: tflite.Model | None, data: "Measurements | Ranges | None") -> Ranges:
