@@ -99,6 +99,9 @@ def describe_pictures() -> None:
 
     shell = get_ipython()
     if getattr(shell, "kernel", None) is not None:
+        if "inline" in plt.get_backend():
+            # It shows a figure after its cell. pyplot would draw it before that, for nobody.
+            plt.uninstall_repl_displayhook()
         formatters = shell.display_formatter.formatters
         formatters["image/png"].for_type(
             Figure, lambda figure: (png(figure), {"alt": alt_text.describe(figure)})

@@ -13,10 +13,8 @@ def printable(value: Any, keep: str = "") -> Any:
     if isinstance(value, str):
         if value.isprintable():
             return value
-        return "".join(
-            character if character.isprintable() or character in keep else " "
-            for character in value
-        )
+        unwanted = [one for one in set(value) if not (one.isprintable() or one in keep)]
+        return value.translate(dict.fromkeys(map(ord, unwanted), " "))
     if isinstance(value, dict):
         return {printable(name, keep): printable(item, keep) for name, item in value.items()}
     if isinstance(value, list):

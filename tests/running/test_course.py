@@ -99,6 +99,18 @@ def test_what_each_check_accepts_is_run(small_course):
     assert notebooks.check_parameters({"SEED": "9"}, notebooks.select()) == {"SEED": 9}
 
 
+def test_a_picture_is_drawn_for_its_reader_alone(small_course, home):
+    """pyplot's own hook would draw it once more, before it is shown."""
+    count = "from matplotlib.figure import Figure; drawn = []; draw = Figure.draw\n"
+    count += "Figure.draw = lambda *all: (drawn.append(0), draw(*all))"
+    picture = "from workshop_utils import plots; axes = plots.new_axes('One', 'x', 'y')"
+    again = "cell = len(drawn); plots.png(axes.figure); print(cell, len(drawn) - cell)"
+    write_notebook(small_course / "01_first.ipynb", count, picture, again)
+    course.run(notebooks.select(only="01"), {}, say=lambda line: None)
+    cell, once = printed(home.output_dir / "01_first.ipynb").split()
+    assert cell == once != "0"
+
+
 @pytest.mark.parametrize("value", ["(" * 5000, "9" * 5000, "[" * 100_000, "nan", "1e999", "\0"])
 def test_a_value_that_is_no_number_is_one_short_sentence(small_course, value):
     with pytest.raises(WorkshopError) as refused:

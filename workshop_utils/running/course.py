@@ -1,5 +1,6 @@
 """The course's notebooks, executed in order with papermill, and a page to read them on."""
 
+import functools
 import shutil
 import tempfile
 import time
@@ -16,7 +17,7 @@ from workshop_utils.progress import bar_layout
 from workshop_utils.running import notebooks, records, uptodate
 from workshop_utils.running.fork import Zygote
 from workshop_utils.running.kernel import Kernel
-from workshop_utils.running.page import REPORT, is_page, render, shows
+from workshop_utils.running.page import REPORT, Parts, is_page, render, shows
 from workshop_utils.running.records import RECORD, is_record
 from workshop_utils.upstream import import_nbformat
 
@@ -70,6 +71,7 @@ def _run(
     record, ahead = records.Record(output_dir, selected, values, home), None
     if sum(map(notebooks.imports_tensorflow, selected)) < 2:
         zygote = None  # it would have nothing to share
+    parts = None  # of the page, which are made while the notebooks run
     try:
         for number, notebook in enumerate(selected):
             label = f"[{number + 1}/{len(selected)}] {notebook.stem}"
@@ -82,6 +84,7 @@ def _run(
                 say(f"{label:<28} up to date")
                 continue
             record.begin()
+            parts = parts or Parts([output_dir / one.name for one in selected])
             started = time.monotonic()
             if ahead and ahead.notebook != notebook:
                 ahead.stop()
@@ -105,12 +108,15 @@ def _run(
             if failure:
                 break
             uptodate.stamp(copy, notebook, key, home)
+            parts.begin(copy)
+        if record.has_begun or not shows(page, executed):
+            record.finish(failure)
+            render(executed, page, record.content, parts=parts)
     finally:
         if ahead:
             ahead.stop()
-    if record.has_begun or not shows(page, executed):
-        record.finish(failure)
-        render(executed, page, record.content)
+        if parts:
+            parts.close()
     if failure:
         hint = f"\nThe executed copy is {home.display_path(executed[-1])}." if executed else ""
         raise WorkshopError(failure + hint)
@@ -164,6 +170,7 @@ def execute(
             draft,
             parameters=values,
             cwd=notebook.parent,
+            engine_name=_engine(),
             kernel_name=KERNEL,  # whatever the notebook was saved with
             language="python",
             progress_bar=bar and {"desc": bar, "leave": False, "bar_format": bar_layout("cells")},
@@ -182,3 +189,24 @@ def execute(
             files.write(copy, draft.read_bytes())
         shutil.rmtree(workplace, ignore_errors=True)
     return failure
+
+
+@functools.cache
+def _engine() -> str:
+    """The name of papermill's own engine, but for when it writes: once, at the end.
+
+    Around each cell it would write the whole notebook, which takes as long as most cells do.
+    """
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Engine(NBClientEngine):  # type: ignore[misc]
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, *arguments: Any, **options: Any) -> None:
+            path, nb_man.output_path = nb_man.output_path, None
+            try:
+                super().execute_managed_notebook(nb_man, *arguments, **options)
+            finally:
+                nb_man.output_path = path
+
+    papermill_engines.register(__name__, Engine)
+    return __name__

@@ -4,7 +4,8 @@ import base64
 import re
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,69 @@ from workshop_utils.terminal import printable
 from workshop_utils.upstream import import_nbformat
 
 REPORT = "report.html"
+_PARTS = "<!-- parts -->"  # stands for them; text that comes from elsewhere is escaped
 
 # What nbformat raises, too, for a file that is no notebook.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+class Parts:
+    """The parts of a page, in a thread's own time: what a run shows of a notebook while others run.
+
+    executed: paths of all notebooks that the page is to show, in order; links to others become
+    text.
+    """
+
+    def __init__(self, executed: Sequence[Path]) -> None:
+        self.executed = list(executed)
+        self._present = {_anchor(path) for path in executed}
+        self._thread = ThreadPoolExecutor(1)
+        self._exporter = self._thread.submit(_exporter, "part.html.j2")
+        self.frame = self._thread.submit(_exporter, "page.html.j2")  # for what is around them
+        self._made: dict[Path | None, Future[str]] = {}
+        self.begin(None)
+
+    def begin(self, path: Path | None) -> None:
+        """An executed notebook is there, or None: the glossary, which ends every page."""
+        self._made[path] = self._thread.submit(self._part, path)
+
+    def html(self) -> str:
+        """All of them. Raises WorkshopError, which names the file, if one is no notebook."""
+        for path in self.executed:
+            if path not in self._made:
+                self.begin(path)
+        return "".join(self._made[path].result() for path in (*self.executed, None))
+
+    def close(self) -> None:
+        """Begin no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _part(self, path: Path | None) -> str:
+        nbformat = import_nbformat()
+        if path:
+            cells = [nbformat.v4.new_markdown_cell(f'<hr id="{_anchor(path)}">'), *_content(path)]
+        else:
+            cells = [nbformat.v4.new_markdown_cell(_glossary())]
+        part = self.executed.index(path) if path else len(self.executed)
+        for number, cell in enumerate(cells):
+            cell.id = f"cell-{part}-{number}"  # Notebooks from elsewhere may have the same ids.
+            if cell.cell_type == "markdown":
+                cell.source = _linked_within_the_page(cell.source, self._present)
+        html: str
+        html, _ = self._exporter.result().from_notebook_node(nbformat.v4.new_notebook(cells=cells))
+        return html.partition(">")[2].rpartition("</div>")[0]
+
+
+def _exporter(template: str) -> Any:
+    import_nbformat()
+    from jinja2 import FileSystemLoader
+    from nbconvert import HTMLExporter
+
+    return HTMLExporter(
+        exclude_anchor_links=True,
+        extra_loaders=[FileSystemLoader(report.TEMPLATES)],
+        template_file=template,
+    )
 
 
 def render(
@@ -26,40 +87,30 @@ def render(
     page: Path,
     record: dict[str, Any] | None = None,
     title: str = "The course, as this run executed it",
+    parts: Parts | None = None,
 ) -> Path:
     """One HTML page of executed notebooks that needs nothing from the network, summary on top.
 
     executed: paths of notebooks. page: where to write it. record: the content of the run's
-    run.json; without it there is no summary. title: the page's heading. Returns that path.
+    run.json; without it there is no summary. title: the page's heading. parts: those of just these
+    notebooks, if they were begun before. Returns that path.
     Raises WorkshopError, which names the file, if one of them is no notebook.
     """
-    nbformat = import_nbformat()
-    from jinja2 import FileSystemLoader
-    from nbconvert import HTMLExporter
-
-    present = {_anchor(path) for path in executed}
-    cells = []
-    for path in executed:
-        cells.append(nbformat.v4.new_markdown_cell(f'<hr id="{_anchor(path)}">'))
-        cells += _content(path)
-    cells.append(nbformat.v4.new_markdown_cell(_glossary()))
-    for number, cell in enumerate(cells):
-        cell.id = f"cell-{number}"  # Notebooks from elsewhere may have the same ids.
-        if cell.cell_type == "markdown":
-            cell.source = _linked_within_the_page(cell.source, present)
+    if parts is None or parts.executed != list(executed):
+        with closing(Parts(executed)) as parts:
+            return render(executed, page, record, title, parts)
+    body = parts.html()
     head = report.render(
         "head.html.j2",
         title=title,
         summary=report.summary(record) if record else "",
         contents=[(_anchor(path), path.stem) for path in executed],
     )
-    exporter = HTMLExporter(
-        exclude_anchor_links=True,
-        extra_loaders=[FileSystemLoader(report.TEMPLATES)],
-        template_file="page.html.j2",
+    resources = {"metadata": {"name": "Workshop"}, "head": head, "parts": _PARTS}
+    frame, _ = parts.frame.result().from_notebook_node(
+        import_nbformat().v4.new_notebook(), resources
     )
-    whole = nbformat.v4.new_notebook(cells=cells)
-    html, _ = exporter.from_notebook_node(whole, {"metadata": {"name": "Workshop"}, "head": head})
+    html = body.join(frame.split(_PARTS))  # which nbconvert would go through once more
     return files.write(page, printable(html, keep="\n\t\xa0"))
 
 
