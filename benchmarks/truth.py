@@ -175,7 +175,6 @@ CLAIMS = {
         "Nothing happens, and that is the trap": "answers[0].equals(answers[1])",
         "This time the console tells the cause itself": "stopped is None",
         "It changes little": "np.ptp(colleague) <= max(0.3 * np.ptp(right), 0.1)",
-        "whatever the firmware, and ours gives many": "np.unique(right).size > 2",
         "these are seven neighbours": "codes.tolist() == list(range(7))",
         "it is ours times a factor": (
             "np.allclose(seventh, right * input_scale / output_scale,"

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from collections import defaultdict
 
 import numpy as np
@@ -27,6 +28,14 @@ LONGEST += ["test_truth", "test_docs", "test_execute", "test_firmware", "test_bo
 LONGEST += ["test_plain_c", "test_fork", "test_install", "test_proof", "test_generated"]
 LONGEST += ["test_training", "test_recipes", "test_uptodate", "test_catchup", "test_workers"]
 LONGEST += ["test_contracts", "test_engine", "test_figures", "test_upstream", "test_doctor"]
+
+
+def pytest_configure(config):
+    """Let all builds share what Zig compiles of its own, which takes ten seconds: its runtime."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # those inherit it
+        cache = tempfile.TemporaryDirectory(prefix="zig-")
+        config.add_cleanup(cache.cleanup)
+        os.environ["ZIG_GLOBAL_CACHE_DIR"] = cache.name
 
 
 def pytest_collection_modifyitems(items):

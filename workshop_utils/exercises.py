@@ -557,7 +557,7 @@ QUIZZES = {
         {
             "a": (
                 "",
-                "a dead network gives one answer only, whatever the firmware, and ours gives many.",
+                "both firmwares run the same network: were it dead, ours would draw a flat line too.",
             ),
             "b": ("to the network the whole turn looks like one and the same place.", ""),
             "c": ("", "then the wave would be upside down, and as large as ever."),

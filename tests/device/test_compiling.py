@@ -14,6 +14,16 @@ from workshop_utils.device import compiling
 from workshop_utils.errors import WorkshopError
 
 
+def test_zigs_cache_lies_with_the_builds_or_where_zigs_own_variable_says(tmp_path, monkeypatch):
+    monkeypatch.delenv("ZIG_GLOBAL_CACHE_DIR")
+    names = ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")
+    assert {compiling.environment(tmp_path)[name] for name in names} == {
+        str(tmp_path / "zig-cache")
+    }
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", "/elsewhere")
+    assert {compiling.environment(tmp_path)[name] for name in names} == {"/elsewhere"}
+
+
 @pytest.mark.parametrize("linker", ["zig", "gcc"])
 def test_the_linkers_word_on_a_full_flash_is_understood(tmp_path, linker):
     if linker == "gcc":

@@ -1,4 +1,4 @@
-"""What the notebooks claim, in a run with too little of everything. Another one: test_course.py."""
+"""What the notebooks claim. Whether it holds in a run with too little of all: test_course.py."""
 
 from pathlib import Path
 
@@ -17,13 +17,6 @@ def test_every_claim_is_still_made():
         cells = nbformat.read(notebooks.notebooks()[number], as_version=4).cells
         text = "\n".join(cell.source for cell in cells) + hints
         assert not [sentence for sentence in claims if sentence not in text], number
-
-
-def test_nothing_is_contradicted_by_a_run_that_learns_next_to_nothing(tmp_path):
-    chosen = {"SAMPLES": 10, "REPRESENTATIVE": 1, "EPOCHS": 2, "WORKERS": 1}
-    claims = truth.run(chosen, Home(tmp_path))
-    assert len(claims) == sum(map(len, truth.CLAIMS.values()))
-    assert not [claim for claim, holds in claims.items() if not holds]
 
 
 @pytest.mark.parametrize(("condition", "holds"), [("EPOCHS == 500", True), ("EPOCHS > 500", False)])

@@ -178,9 +178,12 @@ def _step(command: list[str], folder: Path, sources: Path) -> None:
 
 
 def environment(build_dir: Path) -> dict[str, str]:
-    """What compilers see of the environment: nothing foreign, and a cache in the builds' folder."""
+    """What compilers see of the environment: nothing foreign, and where Zig's cache is.
+
+    That is in the builds' folder, or where Zig's own variable ZIG_GLOBAL_CACHE_DIR says.
+    """
     own = {name: value for name, value in os.environ.items() if not _FOREIGN.fullmatch(name)}
-    cache = str(build_dir / "zig-cache")
+    cache = own.get("ZIG_GLOBAL_CACHE_DIR") or str(build_dir / "zig-cache")
     return own | {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache, "LC_ALL": "C"}
 
 
