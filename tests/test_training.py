@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import why_not
-from hostile import refused
+from hostile import refusals
 
 from workshop_utils import data, paths, training
 from workshop_utils.errors import MissingArtifact, WorkshopError
@@ -316,14 +316,20 @@ HOSTILE = {
 }
 
 
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    for kind, changes in HOSTILE.items():
+        keras_file(folder / f"{kind}.keras", **changes)
+    setup = "import keras\nfrom workshop_utils import training"
+    return refusals(setup, "training.load_model(path)", folder)
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_keras_file_is_refused_in_one_sentence(tmp_path, kind):
+def test_a_hostile_keras_file_is_refused_in_one_sentence(refused, kind):
     """What Keras itself would take memory for is refused before, all else by Keras."""
-    path = keras_file(tmp_path / "model.keras", **HOSTILE[kind])
-    setup = "import sys, pathlib, keras\nfrom workshop_utils import training"
-    said, megabytes = refused(setup, "training.load_model(pathlib.Path(sys.argv[1]))", path)
+    said = refused.of(f"{kind}.keras", most_megabytes=300)
     assert "damaged or not a Keras model" in said and "\n" not in said
-    assert megabytes < 300
 
 
 def test_what_the_checks_before_keras_let_through_is_the_courses_own(tmp_path):
