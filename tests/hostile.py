@@ -1,71 +1,73 @@
-"""Readers of files that mean harm, each called in a process of its own that is measured."""
+"""Readers of files that mean harm, called in a process of their own in which each is measured."""
 
 import json
 import subprocess
 import sys
+from typing import NamedTuple
 
 from patience import HUNG
 
-MOST_SECONDS, MOST_MEGABYTES = 5, 500
+MOST_SECONDS = 5
 CALL = """
-import json, resource, sys, time
+import json, pathlib, sys, time, traceback
 from workshop_utils.errors import WorkshopError
 {setup}
-before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-try:
-    {call}
-    said = None
-except WorkshopError as error:
-    said = str(error)
-seconds = time.process_time() - began
-used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(json.dumps([said, used * 1024 / 1e6, seconds]))
-"""
 
+def megabytes(name):
+    try:
+        lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024 / 1e6
 
-def refused(setup, call, *arguments):
-    """The sentence with which `call` refuses a file, and the MB of memory that it took (Linux).
+def forget_the_peak():
+    try:
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # then the peak is that of all files so far
 
-    setup, call: Python; arguments are in sys.argv[1:]. Raises TimeoutExpired where it hangs, and
-    AssertionError where it ends in another way than with a WorkshopError, or computes for longer
-    than MOST_SECONDS, whatever else the machine has to do meanwhile.
-    """
-    code = CALL.format(setup=setup, call=call)
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=HUNG)
-    assert result.returncode == 0, result.stderr[-3000:]
-    said, megabytes, computed = json.loads(result.stdout.splitlines()[-1])
-    assert said is not None, "It was accepted."
-    assert computed < MOST_SECONDS and megabytes < MOST_MEGABYTES
-    return said, megabytes
-
-
-FOR_EACH = """
-import json, pathlib, resource, sys, time
-from workshop_utils.errors import WorkshopError
-{setup}
-found = {{}}
+start = megabytes("VmRSS")
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
-    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    print(json.dumps(path.name), flush=True)
+    forget_the_peak()
+    began = time.process_time()
     try:
         {call}
-        said = ""
+        said = "It was accepted."
     except WorkshopError as error:
-        said = str(error)
+        said = [str(error)]
+    except BaseException:
+        said = traceback.format_exc()
     seconds = time.process_time() - began
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    found[path.name] = said, used * 1024 / 1e6, seconds
-print(json.dumps(found))
+    print(json.dumps([said, megabytes("VmHWM") - start, seconds]), flush=True)
 """
 
 
-def survived(setup, call, folder):
-    """What `call`, Python with the variable `path`, says of each file in a folder: {name: a
-    sentence, '' for one that it takes}. Raises as `refused` does, but not for what is taken."""
-    command = [sys.executable, "-c", FOR_EACH.format(setup=setup, call=call), str(folder)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=HUNG)
-    assert result.returncode == 0, result.stderr[-3000:]
-    found = json.loads(result.stdout.splitlines()[-1])
-    for name, (_, megabytes, computed) in found.items():
-        assert computed < MOST_SECONDS and megabytes < MOST_MEGABYTES, name
-    return {name: said for name, (said, *_) in found.items()}
+class Refusals(NamedTuple):
+    """What a reader made of the files in a folder, in one process: {name: (said, MB, seconds)}."""
+
+    found: dict
+
+    def of(self, name, most_megabytes=500):
+        """The sentence with which the file of that name was refused.
+
+        Raises AssertionError where it was not, or not with a WorkshopError, or where the process
+        took more memory for it (on Linux), counted from before the first file, or computed for
+        longer than MOST_SECONDS, whatever else the machine had to do meanwhile.
+        """
+        said, megabytes, seconds = self.found[name]
+        assert isinstance(said, list), said[-3000:]
+        assert seconds < MOST_SECONDS and megabytes < most_megabytes
+        return said[0]
+
+
+def refusals(setup, call, folder):
+    """The Refusals of all files in a folder. setup, call: Python; call has the variable `path`.
+
+    Raises TimeoutExpired where one hangs, and AssertionError where one ends the process.
+    """
+    command = [sys.executable, "-c", CALL.format(setup=setup, call=call), str(folder)]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=HUNG)
+    lines = [json.loads(line) for line in result.stdout.splitlines() if line[:1] in '["']
+    assert result.returncode == 0 and len(lines) % 2 == 0, (lines[-1:], result.stderr[-3000:])
+    return Refusals(dict(zip(lines[::2], lines[1::2], strict=True)))

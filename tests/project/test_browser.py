@@ -36,6 +36,8 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
 # What the page is asked for, in JavaScript. `app` is JupyterLab's, see --expose-app-in-browser.
+# Milliseconds. Without it the browser asks at each frame, which keeps it busy.
+POLLING = 200
 WIDGET = "window.jupyterapp?.shell?.currentWidget"  # not there until the page has loaded
 SESSION = f"{WIDGET}?.context?.sessionContext?.session"
 # A kernel that dies is never idle again, or only another one is: whoever waits for it hears so.
@@ -57,6 +59,7 @@ PICTURES = """() => {
 }"""
 CLEAR = f"""() => {WIDGET}.content.widgets.forEach(
   cell => cell.model.type === "code" && cell.model.clearExecution())"""
+THEME = "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})"
 OPEN = f"name => {WIDGET}?.context?.path?.endsWith(name) && {WIDGET}.context.isReady"
 # Texts with less contrast than the Web Content Accessibility Guidelines ask for.
 PALE = r"""top => {
@@ -223,7 +226,7 @@ def run_all(page, name):
     page.evaluate(WATCH)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_function(DONE)
+    page.wait_for_function(DONE, polling=POLLING)
     page.wait_for_function(IDLE)
     bars = [text for text in page.evaluate("() => [...window.shown]") if " epochs" in text]
     assert bool(bars) == (name[:2] in ("03", "04"))
@@ -337,23 +340,31 @@ def test_the_page_of_a_run_is_whole_and_stays_at_home(page, screenshots, tmp_pat
     assert page.evaluate(WIDER) <= 0
 
 
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """The page of a run of two notebooks, and that of two runs."""
+    folder = tmp_path_factory.mktemp("pages")
+    shown = [path for number, path in notebooks.notebooks().items() if number in ("01", "05")]
+    return [
+        pages.render(shown, folder / "report.html", record()),
+        comparison_page(record(), record(seconds=99.0), folder / "compare.html"),
+    ]
+
+
 WIDER = "() => document.documentElement.scrollWidth - window.innerWidth"
 
 
 @pytest.mark.parametrize(
     ("scheme", "width", "scale"), [("light", 1024, 1), ("dark", 1280, 1), ("light", 683, 1.5)]
 )
-def test_the_page_of_a_run_reads_well(browser, screenshots, tmp_path, scheme, width, scale):
+def test_the_page_of_a_run_reads_well(browser, screenshots, rendered, scheme, width, scale):
     """In a light and a dark system, on a small screen, and at 150 %."""
-    shown = [path for number, path in notebooks.notebooks().items() if number in ("01", "05")]
-    report = pages.render(shown, tmp_path / "report.html", record())
-    compared = comparison_page(record(), record(seconds=99.0), tmp_path / "compare.html")
     context = browser.new_context(
         viewport={"width": width, "height": 768}, device_scale_factor=scale, color_scheme=scheme
     )
     context.set_default_timeout(1000 * STEP)
     page = context.new_page()
-    for path in (report, compared):
+    for path in rendered:
         page.goto(path.as_uri())
         page.screenshot(path=screenshots / f"{path.stem}_{scheme}_{width}.png")
         assert page.evaluate(PALE, "body") == []
@@ -363,20 +374,20 @@ def test_the_page_of_a_run_reads_well(browser, screenshots, tmp_path, scheme, wi
     context.close()
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_a_notebook_reads_well_in_jupyterlab(lab, page, screenshots, theme):
+def test_a_notebook_reads_well_in_jupyterlab(lab, page, screenshots):
     """On a screen of 1024 pixels. What JupyterLab puts around the cells is its own."""
     page.set_viewport_size({"width": 1024, "height": 768})
     page.goto(f"{lab}/lab/tree/notebooks/05_tensorflow_lite.ipynb?token={TOKEN}&reset")
     wait_for_notebook(page, "05_tensorflow_lite.ipynb")
-    page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
-    page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
     cells = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-viewport"
     assert page.locator(f"{cells} .jp-CodeCell").count() > 15
-    assert page.evaluate(PALE, cells) == []
-    page.locator(f"{cells} img").first.scroll_into_view_if_needed()
-    page.screenshot(path=screenshots / f"05_{theme.split()[1]}.png")
-    wide = page.locator(f"{cells} .jp-OutputArea-output").evaluate_all(
-        "outputs => outputs.filter(one => one.scrollWidth > one.clientWidth + 1).length"
-    )
-    assert wide == 0, "An output is wider than its place."
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        page.evaluate(THEME, theme)
+        page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
+        assert page.evaluate(PALE, cells) == []
+        page.locator(f"{cells} img").first.scroll_into_view_if_needed()
+        page.screenshot(path=screenshots / f"05_{theme.split()[1]}.png")
+        wide = page.locator(f"{cells} .jp-OutputArea-output").evaluate_all(
+            "outputs => outputs.filter(one => one.scrollWidth > one.clientWidth + 1).length"
+        )
+        assert wide == 0, f"{theme}: an output is wider than its place."

@@ -66,17 +66,23 @@ def test_a_wrong_arrow_is_noticed(tmp_path, module, statement, words):
     assert result.returncode == 1 and words in result.stdout, result.stdout + result.stderr
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What mypy has found out about other packages, which takes it the longest."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 @needs("mypy")
-def test_types(tmp_path):
-    result = mypy("--cache-dir", tmp_path)
+def test_types(cache):
+    result = mypy("--cache-dir", cache)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @needs("mypy")
-def test_a_wrong_type_is_noticed(tmp_path):
+def test_a_wrong_type_is_noticed(cache, tmp_path):
     (tmp_path / "wrong.py").write_text(
         "from workshop_utils import exercises\n\n\ndef answer() -> int:\n"
         "    return exercises.network_bytes(420)\n"
     )
-    result = mypy("--cache-dir", tmp_path, tmp_path / "wrong.py")
+    result = mypy("--cache-dir", cache, tmp_path / "wrong.py")
     assert result.returncode == 1 and "Incompatible return value type" in result.stdout

@@ -9,7 +9,7 @@ import struct
 import zipfile
 
 import pytest
-from hostile import survived
+from hostile import refusals
 
 if not hasattr(os, "mkfifo"):
     pytest.skip("the system has no pipes with names", allow_module_level=True)
@@ -70,7 +70,8 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("reader", READERS)
 def test_a_hostile_file_is_one_sentence_within_seconds(reader, folder):
-    said = survived(*READERS[reader], folder)
-    assert len(said) > 20
-    for name, sentence in said.items():
+    refused = refusals(*READERS[reader], folder)
+    assert len(refused.found) > 20
+    for name in refused.found:
+        sentence = refused.of(name)
         assert sentence and "\n" not in sentence and len(sentence) < 600, name
