@@ -557,7 +557,7 @@ QUIZZES = {
         {
             "a": (
                 "",
-                "both firmwares run the same network: were it dead, ours would draw a flat line too.",
+                "both firmwares run one network: were it dead, ours would draw a flat line too.",
             ),
             "b": ("to the network the whole turn looks like one and the same place.", ""),
             "c": ("", "then the wave would be upside down, and as large as ever."),
