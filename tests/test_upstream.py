@@ -129,6 +129,58 @@ def test_papermill_leaves_its_clients_open(tmp_path):
     assert "42" in (tmp_path / "b.ipynb").read_text()
 
 
+def test_jupyter_client_waits_for_silence_where_the_kernel_says_that_it_is_idle():
+    from jupyter_client.asynchronous import AsyncKernelClient
+    from jupyter_core.utils import run_sync
+
+    manager, _ = upstream.kernel_manager("python3")
+    run_sync(manager.start_kernel)(stderr=subprocess.DEVNULL)
+
+    def heard(client):
+        """What the last look into the channel of states gave, before the kernel was ready."""
+        last, look = [None], client.iopub_channel.get_msg
+
+        async def remember(**options):
+            last[0] = "silence"
+            message = await look(**options)
+            last[0] = message["content"].get("execution_state")
+            return message
+
+        client.iopub_channel.get_msg = remember
+        run_sync(client.wait_for_ready)(timeout=HUNG)
+        word = last[0]
+        said = run_sync(client.execute_interactive)("1 / 0", timeout=HUNG)
+        assert said["content"]["ename"] == "ZeroDivisionError"
+        return word
+
+    try:
+        ours = manager.client()
+        manager.client_factory = AsyncKernelClient
+        theirs = manager.client()
+        for client, word in ((ours, "idle"), (theirs, "silence")):
+            client.start_channels()
+            assert heard(client) == word
+            client.stop_channels()
+    finally:
+        run_sync(manager.shutdown_kernel)(now=True)
+
+
+def test_a_kernel_that_dies_early_is_no_endless_wait(tmp_path):
+    from jupyter_core.utils import run_sync
+
+    manager, _ = upstream.kernel_manager("python3")
+    run_sync(manager.start_kernel)(
+        stderr=subprocess.DEVNULL,
+        extra_arguments=[upstream.kernel_argument_to_execute("import os; os._exit(1)")],
+    )
+    client = manager.client()
+    client.start_channels()
+    with pytest.raises(RuntimeError, match="Kernel died before"):
+        run_sync(client.wait_for_ready)(timeout=HUNG)
+    client.stop_channels()
+    run_sync(manager.shutdown_kernel)(now=True)
+
+
 def test_a_kernel_executes_code_before_anybody_asks(tmp_path):
     from jupyter_client.manager import KernelManager
 

@@ -6,6 +6,7 @@ needed, or no longer works. Nothing is imported here before it is asked for.
 """
 
 import atexit
+import contextlib
 import functools
 import importlib
 import sys
@@ -102,8 +103,31 @@ def kernel_manager(name: str) -> tuple[Any, list[Any]]:
     papermill leaves its clients open if the kernel is not its own: whoever ends the kernel stops
     the channels of those in the list. The manager is asynchronous: with a synchronous one papermill
     would never notice that the kernel died.
+    jupyter_client 8.10.0 takes a kernel for ready once it has been silent for a fifth of a second;
+    these clients wait until it says that it is idle.
     """
+    import math
+    import queue
+    import time
+
+    from jupyter_client.asynchronous.client import AsyncKernelClient
     from jupyter_client.manager import AsyncKernelManager
+
+    class Client(AsyncKernelClient):
+        """Knows from the kernel's own word that it is ready."""
+
+        async def wait_for_ready(self, timeout: float | None = None) -> None:
+            end = time.monotonic() + (timeout or math.inf)
+            while time.monotonic() < end:
+                asked = self.kernel_info()
+                with contextlib.suppress(queue.Empty):
+                    reply = await _answer(self.get_shell_msg, asked, 1, "kernel_info_reply")
+                    await _answer(self.get_iopub_msg, asked, 0.2, "status", "idle")
+                    self._handle_kernel_info_reply(reply)
+                    return
+                if not await self._async_is_alive():
+                    raise RuntimeError("Kernel died before replying to kernel_info")
+            raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
 
     clients = []
 
@@ -114,7 +138,19 @@ def kernel_manager(name: str) -> tuple[Any, list[Any]]:
             clients.append(super().client(**options))
             return clients[-1]
 
-    return Manager(kernel_name=name), clients
+    return Manager(kernel_name=name, client_factory=Client), clients
+
+
+async def _answer(ask: Callable[..., Any], to: str, timeout: float, *wanted: str | None) -> Any:
+    """The message of a channel that answers the request `to`: its type, and its state if wanted.
+
+    Raises queue.Empty if there is no message for `timeout` seconds.
+    """
+    while True:
+        message = await ask(timeout=timeout)
+        found = message["msg_type"], message["content"].get("execution_state")
+        if message["parent_header"].get("msg_id") == to and found[: len(wanted)] == wanted:
+            return message
 
 
 def provide(manager: Any, provisioner: Callable[..., Any], **options: Any) -> None:
