@@ -267,8 +267,7 @@ def test_a_missing_artifact_names_the_notebook_and_the_command(tmp_path):
 def changed_run(tmp_path_factory):
     """The whole course with too little of everything, in a folder with a difficult name."""
     home = tmp_path_factory.mktemp("ein zweiter Übungskurs")
-    chosen = {"SEED": 7, "EPOCHS": 1, "SAMPLES": 200, "NOISE": 0.3, "BATCH_SIZE": 256}
-    chosen |= {"REPRESENTATIVE": 1, "WORKERS": 1}
+    chosen = {"SEED": 7, "EPOCHS": 1, "SAMPLES": 200, "NOISE": 0.3, "BATCH_SIZE": 256, "WORKERS": 1}
     arguments = [word for name, value in chosen.items() for word in ("-p", name, str(value))]
     before = snapshot(paths.PROJECT)
     solved = tmp_path_factory.mktemp("solved")
