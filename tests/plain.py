@@ -148,7 +148,7 @@ def host_compilers():
     found = {
         name: command
         for name, command in {
-            "gcc": ["gcc", "-std=c99", "-O1", *UNDEFINED, "-fsanitize=address"],
+            "gcc": ["gcc", "-std=c99", "-O0", *UNDEFINED, "-fsanitize=address"],
             "clang": ["clang++", "-x", "c++", "-std=c++11", "-O0", *UNDEFINED],
         }.items()
         if shutil.which(command[0])

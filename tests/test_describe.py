@@ -60,7 +60,7 @@ def test_what_runs_where():
     assert floats["engines"]["generated"].startswith("The model computes in float32, and plain C")
     assert floats["programs"]["wave"] is None and "int8" in floats["programs"]["sweep"]
     assert floats["remarks"] and floats["problem"] is None
-    wide = describe.model(factory.quantized(factory.sine_layers((1, 9000, 1))))
+    wide = describe.model(factory.random_int8(1, (1, 9000, 1)))
     assert wide["boards"]["microbit-v1"].startswith("The engine needs ")
     assert wide["boards"]["emulator"] is None
 

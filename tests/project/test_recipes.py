@@ -17,7 +17,7 @@ import pytest
 from workshop_utils import paths
 
 BIN = Path(sys.executable).parent
-PYTEST = ".venv/bin/pytest -q -p no:cacheprovider"
+PYTEST = ".venv/bin/pytest -q -p no:cacheprovider -p no:nbval"  # as install.sh calls it
 NAME = "99_turns.ipynb"
 
 

@@ -24,25 +24,21 @@ def test_ruff(command):
     assert result.returncode == 0, result.stdout
 
 
-def imported_by(statement):
+def imported_by(statement, folder):
+    """The packages that Python has imported after a statement; it works in that folder."""
     code = f"{statement}; import sys; print(*sorted(sys.modules))"
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
+    command = [sys.executable, "-B", "-c", code]
+    printed = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
     return {name.partition(".")[0] for name in printed.split()}
 
 
-def test_importing_everything_pulls_in_no_tensorflow():
-    modules = imported_by("; ".join(f"import {name}" for name in MODULES))
+def test_importing_everything_pulls_in_no_tensorflow_and_writes_nothing(tmp_path):
+    modules = imported_by("; ".join(f"import {name}" for name in MODULES), tmp_path)
     heavy = {"tensorflow", "keras", "ai_edge_litert", "tflite_micro", "papermill", "nbconvert"}
     assert "workshop_utils" in modules and not modules & heavy
-
-
-def test_the_command_line_starts_without_the_numeric_libraries():
-    assert not imported_by("import workshop_utils.cli") & {"numpy", "pandas", "matplotlib"}
-
-
-def test_importing_writes_nothing(tmp_path):
-    code = "; ".join(f"import {name}" for name in MODULES)
-    subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, check=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_line_starts_without_the_numeric_libraries(tmp_path):
+    modules = imported_by("import workshop_utils.cli", tmp_path)
+    assert not modules & {"numpy", "pandas", "matplotlib"}
