@@ -218,7 +218,8 @@ def test_nbconvert_shows_it_with_the_settings_of_the_project(tmp_path):
     settings = paths.PROJECT / "jupyter" / "etc" / "jupyter" / "jupyter_nbconvert_config.json"
     # Both in one process: to import it takes longer than to convert a notebook.
     code = (
-        "import sys; from nbconvert.nbconvertapp import NbConvertApp\n"
+        "import sys; from workshop_utils import upstream; upstream.import_nbformat()\n"
+        "from nbconvert.nbconvertapp import NbConvertApp\n"
         "for kind in ('html', 'slides'):\n"
         "    NbConvertApp.launch_instance(['--to', kind, *sys.argv[1:]])\n"
         "    NbConvertApp.clear_instance()"
