@@ -5,6 +5,7 @@ the course are parsed by the programs that they call, and cheap ones run. NOT_TR
 programs that cannot be asked here; any other program fails the test.
 """
 
+import json
 import os
 import platform
 import re
@@ -40,6 +41,7 @@ each = pytest.mark.parametrize(
 )
 
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)  # examples of files
+SCRIPT = re.compile(r"(?:benchmarks|tools)/\w+\.py")
 MADE_LATER = {"hub/state", "hub/.venv", "hub/node_modules"}
 NOT_TRIED = {
     "cd": "a shell's own",
@@ -174,6 +176,50 @@ def help_of(*command):
     return result.stdout
 
 
+# All in one process, since they import the same. Each is as if it were called by itself.
+HELPS = """
+import contextlib, io, json, runpy, sys, traceback
+from workshop_utils import upstream
+upstream.import_nbformat()  # a second sooner
+found = {}
+for script in sys.argv[1:]:
+    said, sys.argv, sys.path[0] = io.StringIO(), [script, "--help"], script.rpartition("/")[0]
+    with contextlib.redirect_stdout(said):
+        try:
+            runpy.run_path(script, run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        except Exception:
+            code = traceback.format_exc()
+    found[script] = code, said.getvalue()
+json.dump(found, sys.stdout)
+"""
+
+
+@cache
+def helps_of_scripts():
+    """{path: (exit code, help)} of the scripts that a document names."""
+    named = {word for page in DOCUMENTS for words in commands(written(page)) for word in words}
+    scripts = sorted(str(PROJECT / word) for word in named if SCRIPT.fullmatch(word))
+    result = subprocess.run(
+        [sys.executable, "-c", HELPS, *filter(os.path.isfile, scripts)],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        timeout=HUNG,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def help_of_script(name):
+    assert (PROJECT / name).is_file(), f"There is no {name}."
+    code, said = helps_of_scripts()[str(PROJECT / name)]
+    assert code == 0, (name, code)
+    return said
+
+
 def assert_options_exist(words, usage):
     for option in (word.partition("=")[0] for word in words if word.startswith("-")):
         pattern = rf"(?<![\w-]){re.escape(option)}(?![\w-])"
@@ -216,13 +262,12 @@ def try_command(words, parsed):
     """Fail unless a command exists and takes these words."""
     program, *rest = without_settings(words)
     name = program.removeprefix(".venv/bin/")
-    script = re.fullmatch(r"(?:benchmarks|tools)/\w+\.py", name)
+    script = SCRIPT.fullmatch(name)
     if name == "python" and (not rest or rest[0] == "-m"):
         return  # another program's, with an option of Python
     if name == "python" or script:
         script, *rest = [name, *rest] if script else rest
-        assert (PROJECT / script).is_file(), f"There is no {script}."
-        assert_options_exist(rest, help_of(sys.executable, script))
+        assert_options_exist(rest, help_of_script(script))
     elif name == "workshop":
         if not is_mention(rest):
             parsed(rest)

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from notebook_factory import write_notebook
 
 from workshop_utils import c_source, data, files, inference, paths, training
 from workshop_utils.cli import main
@@ -94,7 +95,19 @@ def test_run_makes_what_is_missing(home):
     assert all(map(np.array_equal, data.load(home.dataset), reference))
 
 
-def test_run_reads_what_is_there_and_writes_nothing_when_it_fails(home):
+@pytest.fixture
+def quick_notebooks(tmp_path_factory, monkeypatch):
+    """In the place of the course's own: one that makes the dataset, and one that reads it."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    first = "from workshop_utils import files, paths; files.write(paths.DATASET, b'1')"
+    write_notebook(folder / "02_dataset.ipynb", first)
+    second = "from workshop_utils import data, paths; data.load(paths.DATASET)"
+    write_notebook(folder / "03_small_model.ipynb", second)
+    write_notebook(folder / "04_larger_model.ipynb", "")
+    monkeypatch.setattr(paths, "NOTEBOOKS_DIR", folder)
+
+
+def test_run_reads_what_is_there_and_writes_nothing_when_it_fails(home, quick_notebooks):
     files.write(home.dataset, b"mine")
     result = CliRunner().invoke(main, ["catch-up", "04", "--run"])
     assert result.exit_code == 1
@@ -102,7 +115,7 @@ def test_run_reads_what_is_there_and_writes_nothing_when_it_fails(home):
     assert tree(home) == ["models/dataset.npz"]
 
 
-def test_another_home_is_left_alone_and_needs_no_environment(home, tmp_path):
+def test_another_home_is_left_alone_and_needs_no_environment(home, tmp_path, quick_notebooks):
     other = Home(tmp_path / "another")
     catchup.fill_in("03", run=True, home=other, say=lambda line: None)
     assert tree(other) == ["models/dataset.npz"] and not home.models_dir.exists()
