@@ -32,15 +32,19 @@ def program(name):
 
 def call(tmp_path, name, *words):
     """Run a program of the environment in a folder that has nothing to do with the course."""
-    result = subprocess.run(
-        [program(name), *map(str, words)],
-        cwd=tmp_path,
-        env={**os.environ, "WORKSHOP_HOME": str(tmp_path / "home")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=HUNG,
-    )
+    for _ in range(5):
+        result = subprocess.run(
+            [program(name), *map(str, words)],
+            cwd=tmp_path,
+            env={**os.environ, "WORKSHOP_HOME": str(tmp_path / "home")},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=HUNG,
+        )
+        # These programs choose ports for a kernel before it listens there. Somebody may be quicker.
+        if "Address already in use" not in result.stderr:
+            break
     assert result.returncode == 0, result.stderr[-3000:]
     return result
 
