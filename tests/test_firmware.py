@@ -196,6 +196,36 @@ def test_building_again_compiles_nothing(home):
     assert (folder / ".ninja_log").read_bytes() == before
 
 
+def test_other_values_compile_their_part_and_make_what_a_new_folder_makes(
+    home, home_with_cache, tmp_path
+):
+    floats = tmp_path / "floats.tflite"
+    layers = tflite_factory.sine_layers((1, 4, 1))
+    floats.write_bytes(tflite_factory.fully_connected(layers, "float32"))
+    last = {
+        "cycles": 3,
+        "inferences_per_cycle": 7,
+        "optimize": "-Os",
+        "model": floats,
+        "data": ranges.Ranges((0, 1), (2, 3)),
+    }
+
+    def made(**choices):
+        image = firmware.build(**choices)
+        return image.wave.read_bytes(), image.sweep.read_bytes()
+
+    def objects():
+        found = (paths.FIRMWARE_BUILD_DIR / "emulator-compact-zig").rglob("*.cc.o*")
+        return {(path.name, path.stat().st_mtime_ns) for path in found}
+
+    first, before = made(), objects()
+    assert made(cycles=3) != first
+    assert {name.partition(".")[0] for name, _ in objects() - before} == {"wave"}
+    changed = made(**last)
+    assert made() == first
+    assert changed == made(**last, home=paths.Home(home_with_cache()))
+
+
 def test_a_build_stays_in_its_folders(fresh_home):
     sources = files_below(paths.FIRMWARE_DIR)
     image = firmware.build()

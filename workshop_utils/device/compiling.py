@@ -39,6 +39,9 @@ _FOREIGN = re.compile(
     r"CMAKE_(GENERATOR.*|TOOLCHAIN_FILE|BUILD_TYPE|.*_COMPILER|.*_FLAGS)"
 )
 
+# Settings that change a part of the firmware at most: what they leave alone is not compiled again.
+_VALUE = re.compile(r"-D(CYCLES|INFERENCES_PER_CYCLE|OPTIMIZE|ENGINE_FLOAT32|(IN|OUT)PUT_\w+)=")
+
 _BUILD_TIMEOUT = 900  # seconds; the first build of all takes Zig some
 
 
@@ -144,13 +147,31 @@ def compile(
         done = stamp.read_text(encoding="utf-8") if stamp.is_file() else ""
         if done != "\n".join(configure) or not (folder / "build.ninja").is_file():
             stamp.unlink(missing_ok=True)
-            _step(configure, folder, sources)
+            if not _reconfigured(done.split("\n"), configure, folder, sources):
+                _step(configure, folder, sources)
             files.write(stamp, "\n".join(configure))
         _step([str(cmake), "--build", str(folder)], folder, sources)
     except OSError as error:
         if isinstance(error, WorkshopError):
             raise
         raise cannot_build(folder, error) from error
+
+
+def _reconfigured(before: list[str], now: list[str], folder: Path, sources: Path) -> bool:
+    """Configure again what was configured before; False if it has to be done afresh.
+
+    before, now: the words of the two commands, which begin with cmake and --fresh.
+    """
+    if [word for word in before if not _VALUE.match(word)] != [
+        word for word in now if not _VALUE.match(word)
+    ]:
+        return False
+    names = [match[1] for match in map(_VALUE.match, before) if match]
+    try:
+        _step([now[0], *[f"-U{name}" for name in names], *now[2:]], folder, sources)
+    except WorkshopError:
+        return False  # as in a damaged folder
+    return True
 
 
 def cannot_build(folder: Path, error: OSError) -> WorkshopError:
