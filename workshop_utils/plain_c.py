@@ -13,6 +13,7 @@ fully_connected.h (the sum), kernels/kernel_util.cc (limits of activations).
 import hashlib
 import math
 import re
+import sys
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -359,9 +360,10 @@ def _output(source: Path, home: paths.Home) -> str:
     """Compile a C program and run it; what it printed."""
     program = source.with_name(f"test{compiling.EXE}")
     zig = compiling.programs("zig")["zig"]
-    # Zig would build its own run-time first, for seconds, of which this computer needs nothing.
-    options = ["-std=c99", "-O1", "-rtlib=none"]
-    compiler: list[str | Path] = [zig, "cc", *options, source, "-o", program]
+    compiler: list[str | Path] = [zig, "cc", "-std=c99", "-O1", source, "-o", program]
+    if sys.platform == "linux":
+        # Zig would build its own run-time first, for seconds, of which this needs nothing here.
+        compiler.append("-rtlib=none")
     environment = compiling.environment(home.firmware_build_dir)
     commands: list[list[str | Path]] = [compiler, [program]]
     for command in commands:

@@ -81,11 +81,15 @@ def png(figure: Figure) -> bytes:
 
     Notebooks keep every picture that they show, and some are mailed around.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png")
-    Image.open(full).convert("RGB").quantize(128).save(small, format="png", optimize=True)
+    its_own, small = figure.canvas, io.BytesIO()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # once, where savefig draws twice
+    figure.set_canvas(its_own)
+    full = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    full.quantize(128).save(small, format="png", optimize=True)
     return small.getvalue()
 
 

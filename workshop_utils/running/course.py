@@ -3,6 +3,7 @@
 import functools
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -14,7 +15,7 @@ from workshop_utils.doctor import KERNEL
 from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
 from workshop_utils.progress import bar_layout
-from workshop_utils.running import notebooks, records, uptodate
+from workshop_utils.running import metrics, notebooks, records, uptodate
 from workshop_utils.running.fork import Zygote
 from workshop_utils.running.kernel import Kernel
 from workshop_utils.running.page import REPORT, Parts, is_page, render, shows
@@ -71,6 +72,8 @@ def _run(
     record, ahead = records.Record(output_dir, selected, values, home), None
     if sum(map(notebooks.imports_tensorflow, selected)) < 2:
         zygote = None  # it would have nothing to share
+    else:
+        threading.Thread(target=metrics.prepare).start()
     parts = None  # of the page, which are made while the notebooks run
     try:
         for number, notebook in enumerate(selected):

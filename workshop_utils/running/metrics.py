@@ -1,6 +1,8 @@
 """What a run's artifacts and its firmware's image measure: errors, sizes, the chip's budget."""
 
+import importlib
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from workshop_utils import paths
@@ -44,6 +46,13 @@ def measure(without: Collection[str] = (), home: paths.Home | None = None) -> Me
         except (ValueError, OSError, KeyError, IndexError, TypeError):
             continue  # A damaged artifact; the notebook that reads it says so.
     return {name: found[name] for name in METRICS if found.get(name) is not None}
+
+
+def prepare() -> None:
+    """Import what `measure` is going to need, in time that would pass unused."""
+    with suppress(ImportError):  # which `measure` meets again
+        for name in ("numpy", "pandas", "ai_edge_litert.interpreter", "unicorn"):
+            importlib.import_module(name)
 
 
 def _losses(counted: set[Path], home: paths.Home) -> Metrics:
