@@ -85,7 +85,7 @@ def png(figure: Figure) -> bytes:
     from PIL import Image
 
     its_own, small = figure.canvas, io.BytesIO()
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()  # once, where savefig draws twice
     figure.set_canvas(its_own)
     full = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
