@@ -62,27 +62,6 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def home_with_cache(tmp_path_factory):
-    """A function that makes a folder to be WORKSHOP_HOME, with what Zig has compiled for others.
-
-    Zig's first build for a core takes half a minute, because it compiles its runtime too. So the
-    processes of pytest-xdist, whose folders lie side by side, share it.
-    """
-    folder = tmp_path_factory.getbasetemp()
-    cache = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "zig-cache"
-    cache.mkdir(exist_ok=True)
-
-    def make(home=None):
-        home = home or tmp_path_factory.mktemp("home")
-        build = home / "firmware" / "build"
-        build.mkdir(parents=True)
-        (build / "zig-cache").symlink_to(cache)
-        return home
-
-    return make
-
-
-@pytest.fixture(scope="session")
 def dataset():
     """The course's default dataset."""
     from workshop_utils import data

@@ -99,8 +99,8 @@ def test_a_table_that_cannot_be(inputs, places):
 
 
 @pytest.fixture(scope="module")
-def shared_home(home_with_cache):
-    return home_with_cache()
+def shared_home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.mark.parametrize("name", ["table", "polynomial", "formula"])

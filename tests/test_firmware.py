@@ -31,9 +31,9 @@ WORKSHOP = [sys.executable, "-m", "workshop_utils.cli"]
 
 
 @pytest.fixture(scope="module")
-def shared_home(home_with_cache):
+def shared_home(tmp_path_factory):
     """What these tests build, so that only the first build takes its time."""
-    return home_with_cache()
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def home(shared_home, monkeypatch):
 
 
 @pytest.fixture
-def fresh_home(home_with_cache, tmp_path, monkeypatch):
-    """A home of the test's own; it takes over what Zig has compiled for others."""
-    monkeypatch.setenv("WORKSHOP_HOME", str(home_with_cache(tmp_path)))
+def fresh_home(tmp_path, monkeypatch):
+    """A home of the test's own."""
+    monkeypatch.setenv("WORKSHOP_HOME", str(tmp_path))
     return tmp_path
 
 
@@ -197,7 +197,7 @@ def test_building_again_compiles_nothing(home):
 
 
 def test_other_values_compile_their_part_and_make_what_a_new_folder_makes(
-    home, home_with_cache, tmp_path
+    home, tmp_path_factory, tmp_path
 ):
     floats = tmp_path / "floats.tflite"
     layers = tflite_factory.sine_layers((1, 4, 1))
@@ -223,7 +223,7 @@ def test_other_values_compile_their_part_and_make_what_a_new_folder_makes(
     assert {name.partition(".")[0] for name, _ in objects() - before} == {"wave"}
     changed = made(**last)
     assert made() == first
-    assert changed == made(**last, home=paths.Home(home_with_cache()))
+    assert changed == made(**last, home=paths.Home(tmp_path_factory.mktemp("home")))
 
 
 def test_a_build_stays_in_its_folders(fresh_home):
@@ -241,9 +241,6 @@ def test_a_folder_with_a_space_and_settings_for_something_else(fresh_home, monke
     for name in ("CXXFLAGS", "LDFLAGS", "CXX", "CMAKE_GENERATOR"):
         monkeypatch.setenv(name, "-no-such-thing")
     monkeypatch.delenv("HOME", raising=False)
-    cache = fresh_home / "firmware" / "build" / "zig-cache"
-    paths.FIRMWARE_BUILD_DIR.mkdir(parents=True)
-    (paths.FIRMWARE_BUILD_DIR / "zig-cache").symlink_to(cache)
     assert emulator.run(firmware.build().wave, count=False).led.size == 200
 
 

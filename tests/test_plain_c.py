@@ -333,18 +333,6 @@ def test_what_is_cut_off_or_changed_is_refused_or_answered():
 # ---- The test that the command makes
 
 
-@pytest.fixture(scope="module")
-def cached_home(home_with_cache):
-    return home_with_cache()
-
-
-@pytest.fixture
-def home(cached_home, monkeypatch):
-    """A home where zig has what it compiled for others."""
-    monkeypatch.setenv("WORKSHOP_HOME", str(cached_home))
-    return paths.home()
-
-
 def test_it_is_tested_before_it_is_written(home, monkeypatch):
     judge = {"tflm": "TensorFlow Lite for Microcontrollers", "litert": "LiteRT"}
     who = judge[inference.best_runtime()]

@@ -148,7 +148,7 @@ def test_one_damaged_folder_is_in_nobodys_way_but_its_boards(tmp_path, monkeypat
             look_up("pico")
 
 
-def test_a_board_of_ones_own_by_the_recipe(tmp_path, home_with_cache):
+def test_a_board_of_ones_own_by_the_recipe(tmp_path, tmp_path_factory):
     """firmware/BOARDS.md, "A board of your own": a folder is all that a build needs."""
     ignored = shutil.ignore_patterns("build", "images", "__pycache__")
     for part in ("workshop_utils", "firmware"):
@@ -177,7 +177,7 @@ def test_a_board_of_ones_own_by_the_recipe(tmp_path, home_with_cache):
             command, cwd=tmp_path, env=environment, capture_output=True, text=True
         )
 
-    home = home_with_cache()
+    home = tmp_path_factory.mktemp("home")
     built = workshop("build", "--board", "yours")
     assert built.returncode == 0, built.stderr
     (file,) = home.rglob("yours-compact-zig-wave.uf2")

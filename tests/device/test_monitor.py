@@ -536,10 +536,10 @@ def test_the_command_draws_on_a_terminal(player, model, monkeypatch):
     assert all(line.startswith("x ") and "*" in line for line in result.stdout.splitlines())
 
 
-def test_a_microbit_in_qemu_from_its_hex_file_to_the_verdict(home_with_cache, monkeypatch, tflm):
+def test_a_microbit_in_qemu_from_its_hex_file_to_the_verdict(tmp_path_factory, monkeypatch, tflm):
     """Nothing is played here but the hardware: QEMU reads the file and opens a serial port."""
     qemu.require("qemu-system-arm")
-    monkeypatch.setenv("WORKSHOP_HOME", str(home_with_cache()))
+    monkeypatch.setenv("WORKSHOP_HOME", str(tmp_path_factory.mktemp("home")))
     file = firmware.build("microbit-v1", inferences_per_cycle=50).file()
     machine = ["qemu-system-arm", "-M", "microbit", "-display", "none", "-monitor", "none"]
     process = subprocess.Popen(

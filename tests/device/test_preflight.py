@@ -95,8 +95,8 @@ def test_a_model_that_needs_more_ram_than_there_is():
 
 
 @pytest.fixture(scope="module")
-def shared_home(home_with_cache):
-    return home_with_cache()
+def shared_home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.mark.parametrize("name", ["int8 per channel", "float32", "wide", "no bias"])

@@ -8,9 +8,9 @@ from workshop_utils.paths import Home
 
 
 @pytest.fixture(scope="module")
-def build(home_with_cache):
+def build(tmp_path_factory):
     """A function: the Image for a board, built once; its wave has 40 inferences."""
-    home, images = Home(home_with_cache()), {}
+    home, images = Home(tmp_path_factory.mktemp("home")), {}
 
     def once(board, toolchain="zig"):
         if toolchain == "gcc":

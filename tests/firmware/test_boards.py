@@ -81,7 +81,7 @@ AN505 = {  # the emulated board's folder for another of Arm's MPS2 images, with 
 
 
 @pytest.mark.parametrize("toolchain", ["zig", "gcc"])
-def test_the_pico_2s_core_in_qemu_equals_tflm(home_with_cache, tmp_path, expected, toolchain):
+def test_the_pico_2s_core_in_qemu_equals_tflm(tmp_path, expected, toolchain):
     """QEMU has no RP2350, but its core, with other memory and another UART around it."""
     qemu.require("qemu-system-arm", *(["arm-none-eabi-g++"] if toolchain == "gcc" else []))
     ignored = shutil.ignore_patterns("build", "images")
@@ -95,7 +95,7 @@ def test_the_pico_2s_core_in_qemu_equals_tflm(home_with_cache, tmp_path, expecte
             text = text.replace(said, instead)
         file.write_text(text, encoding="utf-8")
     shutil.copy(paths.FIRMWARE_REFERENCE_MODEL, sources / "model" / "model.cc")
-    image = firmware.build(toolchain=toolchain, sources=sources, home=Home(home_with_cache()))
+    image = firmware.build(toolchain=toolchain, sources=sources, home=Home(tmp_path))
     assert answers(qemu.run(image.sweep, machine="mps2-an505")) == expected
 
 

@@ -29,9 +29,9 @@ COMBINATIONS = [
 
 
 @pytest.fixture(scope="module")
-def generated(home_with_cache, tmp_path_factory):
+def generated(tmp_path_factory):
     """f(model, board, toolchain, ...) -> Image."""
-    home, models = Home(home_with_cache()), tmp_path_factory.mktemp("models")
+    home, models = Home(tmp_path_factory.mktemp("home")), tmp_path_factory.mktemp("models")
 
     def build(content, board="emulator", toolchain="zig", **choices):
         if toolchain == "gcc":

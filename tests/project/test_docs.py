@@ -371,13 +371,13 @@ def test_it_runs(line, tmp_path):
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
 
 
-def test_the_firmware_runs_as_its_page_says(tmp_path, home_with_cache):
+def test_the_firmware_runs_as_its_page_says(tmp_path, tmp_path_factory):
     lines = [
         words
         for words in commands(written(PROJECT / "firmware" / "README.md"))
         if words[:2] == [".venv/bin/workshop", "firmware"] and words[2] in ("build", "run", "sweep")
     ]
-    home = home_with_cache()
+    home = tmp_path_factory.mktemp("home")
     answers = tmp_path / "answers.csv"
     for words in lines:
         words = [str(answers) if word == answers.name else word for word in words]
@@ -443,14 +443,14 @@ def sections(path, wanted):
 
 @pytest.mark.parametrize(("number", "expected"), [(5, "12345"), (6, "1457")])
 def test_the_one_hour_timetable_runs_section_by_section(
-    tmp_path, monkeypatch, home_with_cache, number, expected
+    tmp_path, monkeypatch, tmp_path_factory, number, expected
 ):
     """With what everybody has by then, the sections that the page names run in their order."""
     said = row_of("One hour", number)[1].partition("sections ")[2]
     first, to, last = said.partition(" to ")
     wanted = "".join(map(str, range(int(first), int(last) + 1)) if to else re.findall(r"\d", said))
     assert wanted == expected
-    home = home_with_cache()
+    home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("WORKSHOP_HOME", str(home))
     assert call([".venv/bin/workshop", "catch-up", str(number)], home).returncode == 0
     (path,) = (PROJECT / "notebooks").glob(f"{number:02}_*.ipynb")

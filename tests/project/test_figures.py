@@ -8,7 +8,6 @@ import readme
 
 import firmware
 from workshop_utils import paths
-from workshop_utils.paths import Home
 
 PAGES = ("*.md", "docs/*.md", "firmware/*.md", "hub/*.md", "notebooks/*.md")
 
@@ -85,10 +84,10 @@ def test_a_marked_table_is_replaced_as_a_whole():
 
 @pytest.mark.parametrize("board", ["emulator", "pico"])
 @pytest.mark.parametrize("engine", ["compact", "generated"])
-def test_the_stored_table_is_what_the_firmware_takes(board, engine, home_with_cache):
+def test_the_stored_table_is_what_the_firmware_takes(board, engine, home):
     """Zig is pinned, so it compiles the same everywhere."""
     model = paths.REFERENCE_DIR / "model.tflite"
-    row = firmware.board_row(board, engine, "zig", "-O2", model, Home(home_with_cache()))
+    row = firmware.board_row(board, engine, "zig", "-O2", model, home)
     stored = readme.board(engine, board)
     assert dict(zip(firmware.BOARD_COLUMNS, row, strict=True)) == stored, (
         "out of date: .venv/bin/python benchmarks/firmware.py --csv measures it anew"

@@ -358,10 +358,10 @@ def test_the_commands_there(monkeypatch, where, data):
     assert "own_sensor.ipynb is missing" in fails("run")
 
 
-def test_the_firmware_takes_the_projects_model(monkeypatch, where, data, home_with_cache):
+def test_the_firmware_takes_the_projects_model(monkeypatch, where, data):
     content = tflite_factory.halfway_int8()
     scaffold.make("new", data)
-    folder = home_with_cache(where / "new")
+    folder = where / "new"
     files.write(folder / "models" / "own_sensor" / "model.cc", c_source.to_c_source(content))
     monkeypatch.chdir(folder)
     result = CliRunner().invoke(main, ["firmware", "sweep", "--csv", "answers.csv"])
@@ -372,11 +372,10 @@ def test_the_firmware_takes_the_projects_model(monkeypatch, where, data, home_wi
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-def test_the_commands_of_its_page_work_as_they_stand(where, data, home_with_cache):
+def test_the_commands_of_its_page_work_as_they_stand(where, data):
     folder = where / 'it\'s my "first" one'
     data.rename(where / "my own.csv")
     scaffold.make(folder, where / "my own.csv")
-    home_with_cache(folder)
     lab, run, on_the_chip = commands(folder)
     environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(where / "jupyter")}
 
