@@ -163,7 +163,7 @@ def fit(
             )
 
     columns: dict[str, list[float]] = {}
-    with _interrupts() as asked_to_stop, Progress(epochs, "epochs", disable=not verbose) as bar:
+    with interrupts() as asked_to_stop, Progress(epochs, "epochs", disable=not verbose) as bar:
         bar.say("TensorFlow compiles")
         run_epochs = _compiled_epochs(model, train, validate, batch_size, shuffle)
         for chunk in _chunks(epochs, max(CALLS, -(-epochs // MOST_EPOCHS))):
@@ -199,7 +199,7 @@ def fit_quietly(
 
 
 @contextmanager
-def _interrupts() -> Iterator[threading.Event]:
+def interrupts() -> Iterator[threading.Event]:
     """Have the first Ctrl-C set an event instead of raising KeyboardInterrupt anywhere.
 
     Raised within TensorFlow it would come with a hundred lines, and between weights and history.

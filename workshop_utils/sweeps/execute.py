@@ -179,32 +179,38 @@ class _Sweep:
         alone: set[int] = set()  # whose worker has died when others were there, too
         total = len(self.plan.runs)
         progress = _Progress(total, total - len(todo), self.say)
-        while waiting or there.busy:
-            for worker in there.free():
-                if not waiting:
-                    break
-                numbers = [waiting.pop()]
-                while (
-                    len(numbers) < there.together
-                    and waiting
-                    and not {*numbers, waiting[-1]} & alone
-                ):
-                    numbers.append(waiting.pop())
-                there.begin({number: self.plan.runs[number - 1] for number in numbers}, worker)
-            for number, result, error, tries in there.ended():
-                self.table.check()  # No run is to blame for a folder that was deleted.
-                attempts[number] += tries
-                if not tries:
-                    alone.add(number)
-                if result is None and attempts[number] < ATTEMPTS:
-                    self.say(f"run {number} is tried again: {error}")
-                    waiting.append(number)
-                    continue
-                row = {"run": number, "status": "failed" if error else "ok"}
-                row |= self.plan.runs[number - 1]
-                row |= {"attempts": attempts[number], "error": error}
-                self._write(row, result)
-                progress.show(row, {name: row[name] for name in self.plan.varied})
+        # Raised in the middle of a destructor of Dask's, KeyboardInterrupt would be lost.
+        with training.interrupts() as asked_to_stop:
+            while waiting or there.busy:
+                for worker in there.free():
+                    if not waiting:
+                        break
+                    numbers = [waiting.pop()]
+                    while (
+                        len(numbers) < there.together
+                        and waiting
+                        and not {*numbers, waiting[-1]} & alone
+                    ):
+                        numbers.append(waiting.pop())
+                    there.begin({number: self.plan.runs[number - 1] for number in numbers}, worker)
+                for number, result, error, tries in there.ended():
+                    if asked_to_stop.is_set():
+                        break
+                    self.table.check()  # No run is to blame for a folder that was deleted.
+                    attempts[number] += tries
+                    if not tries:
+                        alone.add(number)
+                    if result is None and attempts[number] < ATTEMPTS:
+                        self.say(f"run {number} is tried again: {error}")
+                        waiting.append(number)
+                        continue
+                    row = {"run": number, "status": "failed" if error else "ok"}
+                    row |= self.plan.runs[number - 1]
+                    row |= {"attempts": attempts[number], "error": error}
+                    self._write(row, result)
+                    progress.show(row, {name: row[name] for name in self.plan.varied})
+                if asked_to_stop.is_set():
+                    raise KeyboardInterrupt
 
     def _write(self, row: Row, result: Row | None) -> None:
         """Keep what a run has made, then its row: whose row is there is done."""
