@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal, NamedTuple
 
 from workshop_utils import files, training
@@ -137,10 +138,13 @@ class _Sweep:
             with (
                 table.Table(self.output / TABLE, columns) as self.table,
                 workers.client(self.output, most, scheduler) as client,
+                # Raised in the middle of a destructor of Dask's, KeyboardInterrupt would be lost.
+                training.interrupts() as asked_to_stop,
             ):
                 if self.keep == "none":
                     task = _without_files(task)
-                self._work(workers.Workers(client, task, most, self.say), todo)
+                there = workers.Workers(client, task, most, self.say)
+                self._work(there, todo, asked_to_stop)
         count = Counter(self.status.values())
         return Summary(count["ok"], count["failed"], self.last_error)
 
@@ -173,44 +177,42 @@ class _Sweep:
             if home_of(self.output, number).path.exists():
                 self._is_best(number, row)
 
-    def _work(self, there: workers.Workers, todo: list[int]) -> None:
-        """Until there is nothing left to do."""
+    def _work(self, there: workers.Workers, todo: list[int], asked_to_stop: Event) -> None:
+        """Until there is nothing left to do. Raises KeyboardInterrupt once it is asked to stop."""
         waiting, attempts = list(reversed(todo)), dict.fromkeys(todo, 0)
         alone: set[int] = set()  # whose worker has died when others were there, too
         total = len(self.plan.runs)
         progress = _Progress(total, total - len(todo), self.say)
-        # Raised in the middle of a destructor of Dask's, KeyboardInterrupt would be lost.
-        with training.interrupts() as asked_to_stop:
-            while waiting or there.busy:
-                for worker in there.free():
-                    if not waiting:
-                        break
-                    numbers = [waiting.pop()]
-                    while (
-                        len(numbers) < there.together
-                        and waiting
-                        and not {*numbers, waiting[-1]} & alone
-                    ):
-                        numbers.append(waiting.pop())
-                    there.begin({number: self.plan.runs[number - 1] for number in numbers}, worker)
-                for number, result, error, tries in there.ended():
-                    if asked_to_stop.is_set():
-                        break
-                    self.table.check()  # No run is to blame for a folder that was deleted.
-                    attempts[number] += tries
-                    if not tries:
-                        alone.add(number)
-                    if result is None and attempts[number] < ATTEMPTS:
-                        self.say(f"run {number} is tried again: {error}")
-                        waiting.append(number)
-                        continue
-                    row = {"run": number, "status": "failed" if error else "ok"}
-                    row |= self.plan.runs[number - 1]
-                    row |= {"attempts": attempts[number], "error": error}
-                    self._write(row, result)
-                    progress.show(row, {name: row[name] for name in self.plan.varied})
+        while waiting or there.busy:
+            for worker in there.free():
+                if not waiting:
+                    break
+                numbers = [waiting.pop()]
+                while (
+                    len(numbers) < there.together
+                    and waiting
+                    and not {*numbers, waiting[-1]} & alone
+                ):
+                    numbers.append(waiting.pop())
+                there.begin({number: self.plan.runs[number - 1] for number in numbers}, worker)
+            for number, result, error, tries in there.ended():
                 if asked_to_stop.is_set():
-                    raise KeyboardInterrupt
+                    break
+                self.table.check()  # No run is to blame for a folder that was deleted.
+                attempts[number] += tries
+                if not tries:
+                    alone.add(number)
+                if result is None and attempts[number] < ATTEMPTS:
+                    self.say(f"run {number} is tried again: {error}")
+                    waiting.append(number)
+                    continue
+                row = {"run": number, "status": "failed" if error else "ok"}
+                row |= self.plan.runs[number - 1]
+                row |= {"attempts": attempts[number], "error": error}
+                self._write(row, result)
+                progress.show(row, {name: row[name] for name in self.plan.varied})
+            if asked_to_stop.is_set():
+                raise KeyboardInterrupt
 
     def _write(self, row: Row, result: Row | None) -> None:
         """Keep what a run has made, then its row: whose row is there is done."""
