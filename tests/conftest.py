@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 from collections import defaultdict
 
@@ -31,17 +32,28 @@ LONGEST += ["test_contracts", "test_engine", "test_figures", "test_upstream", "t
 
 
 def pytest_configure(config):
-    """Let all builds share what Zig compiles of its own, which takes ten seconds: its runtime."""
+    """Let all processes share what is compiled: Zig's runtime, which takes ten seconds, and Python.
+
+    Of several processes that collect tests each begins with other files, so that each file is
+    compiled by the first to reach it.
+    """
     if "PYTEST_XDIST_WORKER" not in os.environ:  # those inherit it
         cache = tempfile.TemporaryDirectory(prefix="zig-")
         config.add_cleanup(cache.cleanup)
         os.environ["ZIG_GLOBAL_CACHE_DIR"] = cache.name
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        sys.dont_write_bytecode = False
+    elif config.args_source is config.ArgsSource.TESTPATHS:
+        files = sorted(map(str, (config.rootpath / "tests").rglob("test_*.py")))
+        share = len(files) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        first = share * int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+        config.args = files[first:] + files[:first]
 
 
 def pytest_collection_modifyitems(items):
     """Put the files that take longest first, so that no process waits for another's at the end."""
     place = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+    items.sort(key=lambda item: (place.get(item.path.stem, len(LONGEST)), item.path))
 
 
 def pytest_terminal_summary(terminalreporter):

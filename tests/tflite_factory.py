@@ -315,9 +315,9 @@ def proof_models():
         (2, 16, 16, 1),
         (7, 6, 5, 3),
     ]:
-        name = "-".join(map(str, widths))
-        models[f"sine {name}"] = quantized(sine_layers(widths))
-        models[f"sine {name} per channel"] = quantized(sine_layers(widths), per_channel=True)
+        name, layers = "-".join(map(str, widths)), sine_layers(widths)
+        models[f"sine {name}"] = quantized(layers)
+        models[f"sine {name} per channel"] = quantized(layers, per_channel=True)
     tutorial = (1, 16, 16, 1)
     others = [name for name in ACTIVATIONS if name != "RELU"]  # which the models above have
     models |= {f"sine {name}": quantized(sine_layers(tutorial, name)) for name in others}
