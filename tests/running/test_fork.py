@@ -108,6 +108,7 @@ print(json.dumps({
     "input": sys.__stdin__.read(),
     "warnings": sorted(map(str, warnings.filters)),
     "loggers": [handlers(name) for name in (None, "tensorflow", "absl", "IPKernelApp")],
+    "tables": pandas.describe_option(_print_desc=False).lower(),  # "utf-8", too
     "pictures": [str(dict(plt.rcParams)), plt.get_backend(), plt.isinteractive()],
     "threads": sorted(thread.name for thread in threading.enumerate()),
     "modules": sorted(name for name in sys.modules if "." not in name),

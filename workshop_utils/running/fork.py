@@ -12,6 +12,7 @@ variables in `_OWN`.
 
 import array
 import asyncio
+import builtins
 import contextlib
 import ctypes
 import gc
@@ -24,6 +25,7 @@ import signal
 import socket
 import sys
 import threading
+import types
 import warnings
 from pathlib import Path
 from typing import Any
@@ -229,8 +231,11 @@ def serve(descriptor: int) -> None:
     streams, environment = (sys.stdout, sys.stderr), dict(os.environ)
     sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")
     sys.ps1 = "In : "  # as in a kernel, where TensorFlow's logger therefore writes to stdout
+    # and pandas takes it that there is a page to show tables on, and no terminal
+    vars(builtins)["get_ipython"] = lambda: types.SimpleNamespace(kernel=None)
     for name in _IMPORTS:
         importlib.import_module(name)
+    del vars(builtins)["get_ipython"]
     sys.stdout, sys.stderr = streams
     # TensorFlow leaves some variables for its own.
     added = {name: value for name, value in os.environ.items() if name not in environment}
