@@ -20,6 +20,7 @@ from patience import HUNG
 from workshop_utils import paths, upstream
 from workshop_utils.device import tflite
 from workshop_utils.errors import WorkshopError
+from workshop_utils.running import fork
 
 
 def modules_after(code):
@@ -275,32 +276,41 @@ if __name__ == "__main__":
 
 
 NBVAL = """
+import os
 import sys
 import pytest
 from workshop_utils import upstream
+from workshop_utils.running import fork
+fork._CODE = fork._CODE.replace("fork.serve", "fork._IMPORTS = fork._IMPORTS[:2]; fork.serve")
 upstream.import_jsonschema()
 for folder in sys.argv[1:]:
     pytest.main(["-q", "--nbval", "-p", "no:cacheprovider", f"--rootdir={folder}", folder])
-    print("end of", folder)
+    print("end in process", os.getpid())
 """
 
 
-def test_nbval_takes_a_cell_without_a_count_for_one_that_never_ran(tmp_path):
-    """And with the work-around it still compares."""
+def test_nbval_takes_a_cell_without_a_count_for_one_that_never_ran_and_forks_no_kernel(tmp_path):
+    """And with the work-arounds it still compares."""
     output = nbformat.v4.new_output("stream", text="2\n")
+    parent = "import keras\nimport os\nraise Exception(f'child of {os.getppid()}')"
     folders = [tmp_path / "bare", tmp_path / "mended"]
     for folder in folders:
         folder.mkdir()
+        (folder / "keras.py").touch()  # found first, and quick to import
         for name, source in (("right", "print(1 + 1)"), ("wrong", "print(1 + 2)")):
-            cell = nbformat.v4.new_code_cell(source, outputs=[output])
+            cells = [nbformat.v4.new_code_cell(source, outputs=[output])]
+            cells.append(nbformat.v4.new_code_cell(parent))
             kernel = {"name": "python3", "display_name": "Python 3"}
-            notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
+            notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
             nbformat.write(notebook, folder / f"{name}.ipynb")
     shutil.copy(paths.PROJECT / "conftest.py", folders[1])
 
     done = subprocess.run(
         [sys.executable, "-c", NBVAL, *map(str, folders)], capture_output=True, text=True
     )
-    bare, mended, _ = re.split("end of .*", done.stdout)
-    assert "2 failed" in bare and "Unrun reference cell has outputs" in bare
-    assert "1 failed, 1 passed" in mended and "mismatch" in mended
+    bare, own, mended, _, _ = re.split(r"end in process (\d+)", done.stdout)
+    assert "4 failed" in bare and "Unrun reference cell has outputs" in bare
+    assert "3 failed, 1 passed" in mended and "mismatch" in mended
+    parents = [set(re.findall(r"child of (\d+)", text)) for text in (bare, mended)]
+    assert parents[0] == {own} and len(parents[1]) == 1
+    assert (parents[1] == {own}) == (not fork.SOUND)

@@ -166,6 +166,29 @@ def provide(manager: Any, provisioner: Callable[..., Any], **options: Any) -> No
         )
 
 
+def provide_to_nbval(provisioner: Callable[..., Any], **options: Any) -> None:
+    """Have nbval start its kernels with a provisioner, as `provide` does: nbval 0.11.0.
+
+    It makes its kernel managers itself, lets each write to a file of its own that nobody reads, and
+    hands down pytest's name of the test, so that no two kernels would start alike.
+    """
+    import os
+    import subprocess
+
+    kernel: Any = importlib.import_module("nbval.kernel")
+
+    class Manager(kernel.KernelManager):  # type: ignore[misc]
+        """Starts kernels that differ in their notebook alone."""
+
+        def start_kernel(self, *, stderr: Any, **given: Any) -> Any:
+            stderr.close()
+            provide(self, provisioner, **options)
+            env = {name: os.environ[name] for name in os.environ if name != "PYTEST_CURRENT_TEST"}
+            return super().start_kernel(**given, env=env, stderr=subprocess.DEVNULL)
+
+    kernel.KernelManager = Manager
+
+
 def kernel_argument_to_execute(code: str) -> str:
     """The argument of a kernel that makes it execute code before anybody asks: ipykernel 7.4.0.
 
