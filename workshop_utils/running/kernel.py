@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ class Kernel:
         for client in self.clients:
             client.stop_channels()
         self._call("shutdown_kernel", now=True)
+
+    def kill(self) -> None:
+        """End the kernel's process and nothing else, from any thread; `stop` is still to come."""
+        with suppress(AttributeError, ValueError):  # it has ended already
+            self.manager.provisioner.process.kill()
 
     def is_alive(self) -> bool:
         """Whether the kernel's process runs."""
