@@ -5,9 +5,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,8 @@ class _Run:
             labels[notebook] = f"[{number + 1}/{len(self._selected)}] {notebook.stem}"
             awaited = [ends[one] for one in others]
             bar = labels[notebook] if progress else None
-            ends[notebook] = self._pool.submit(self._one, notebook, awaited, bar, resume)
+            ends[notebook] = Future()
+            self._pool.submit(self._one, ends[notebook], notebook, awaited, bar, resume)
         executed, failure, hint = [], None, ""
         for notebook, end in ends.items():
             status, seconds, problem = end.result()
@@ -118,48 +119,62 @@ class _Run:
             raise WorkshopError(failure + hint)
         return page
 
-    def _one(
-        self, notebook: Path, awaited: Sequence[Future[_End]], bar: str | None, resume: bool
+    def _one(self, end: Future[_End], *options: Any) -> None:
+        """In a thread of its own: run one notebook, tell `end`, and only then end its kernel."""
+        with ExitStack() as kernels:
+            try:
+                end.set_result(self._outcome(kernels, *options))
+            except BaseException as error:
+                self._ends.set()
+                end.set_exception(error)
+
+    def _outcome(
+        self,
+        kernels: ExitStack,
+        notebook: Path,
+        awaited: Sequence[Future[_End]],
+        bar: str | None,
+        resume: bool,
     ) -> _End:
-        """Run one notebook, in a thread of its own."""
         known = notebooks.parameters(notebook)
         own = {name: self._values[name] for name in known if name in self._values}
         copy = self._output_dir / notebook.name
-        kernel = None
-        try:
-            if not resume:  # else there may be no need for it
-                kernel = self._kernel(notebook)
-            if not all(one.done() for one in awaited):
-                self._begin_the_page()
-                wait(awaited)
-            with self._may_run:
-                if self._ends.is_set():
-                    return NOT_RUN, 0.0, None
-                key = uptodate.key(notebook, own, self._environment, self._home)
-                if resume and uptodate.is_up_to_date(copy, notebook, key, self._home):
-                    return UP_TO_DATE, 0.0, None
-                with self._lock:
-                    self._record.begin()
-                started = time.monotonic()
-                kernel = kernel or self._kernel(notebook)
-                failure = execute(notebook, copy, own, kernel, bar)
-            seconds = time.monotonic() - started
-            if failure:
-                self._ends.set()
-                return FAILED, seconds, failure
-            uptodate.stamp(copy, notebook, key, self._home)
+        # While others run; but with `resume` there may be no need for it.
+        kernel = None if resume else kernels.enter_context(self._kernel(notebook))
+        if not all(one.done() for one in awaited):
+            self._begin_the_page()
+            wait(awaited)
+        with self._may_run:
+            if self._ends.is_set():
+                return NOT_RUN, 0.0, None
+            key = uptodate.key(notebook, own, self._environment, self._home)
+            if resume and uptodate.is_up_to_date(copy, notebook, key, self._home):
+                return UP_TO_DATE, 0.0, None
             with self._lock:
-                self._executed.append(copy)
-                if self._parts:
-                    self._parts.begin(copy)
-            return OK, seconds, None
-        except BaseException:
+                self._record.begin()
+            started = time.monotonic()
+            kernel = kernel or kernels.enter_context(self._kernel(notebook))
+            failure = execute(notebook, copy, own, kernel, bar)
+        seconds = time.monotonic() - started
+        if failure:
             self._ends.set()
-            raise
+            return FAILED, seconds, failure
+        uptodate.stamp(copy, notebook, key, self._home)
+        with self._lock:
+            self._executed.append(copy)
+            if self._parts:
+                self._parts.begin(copy)
+        return OK, seconds, None
+
+    @contextmanager
+    def _kernel(self, notebook: Path) -> Iterator[Kernel]:
+        kernel = Kernel(notebook, self._home, self._zygote)
+        self._kernels.add(kernel)
+        try:
+            yield kernel
         finally:
-            if kernel:
-                kernel.stop()
-                self._kernels.remove(kernel)
+            kernel.stop()
+            self._kernels.remove(kernel)
 
     def _begin_the_page(self) -> None:
         """Begin to make its parts and import what the metrics need, in time that passes unused.
@@ -176,11 +191,6 @@ class _Run:
     @functools.cached_property
     def _environment(self) -> str:
         return uptodate.environment()
-
-    def _kernel(self, notebook: Path) -> Kernel:
-        kernel = Kernel(notebook, self._home, self._zygote)
-        self._kernels.add(kernel)
-        return kernel
 
     def close(self) -> None:
         """End all of it at once."""

@@ -35,6 +35,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import notebooks
+from workshop_utils.upstream import many_imports
 
 # Windows cannot fork, and macOS's own libraries do not survive it.
 SOUND = sys.platform == "linux" and hasattr(os, "pidfd_open")
@@ -244,8 +245,9 @@ def serve(descriptor: int) -> None:
     streams, environment = (sys.stdout, sys.stderr), dict(os.environ)
     sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")
     sys.ps1 = "In : "  # as in a kernel, where TensorFlow's logger therefore writes to stdout
-    for name in _IMPORTS:
-        importlib.import_module(name)
+    with many_imports():
+        for name in _IMPORTS:
+            importlib.import_module(name)
     sys.stdout, sys.stderr = streams
     # TensorFlow leaves some variables for its own.
     added = {name: value for name, value in os.environ.items() if name not in environment}

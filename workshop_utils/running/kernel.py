@@ -13,6 +13,12 @@ from workshop_utils.paths import Home
 from workshop_utils.running import notebooks
 from workshop_utils.running.fork import Provisioner, Zygote
 
+_IMPORT = """\
+from workshop_utils.upstream import many_imports
+with many_imports():
+    exec({!r}, {{}})
+"""
+
 
 class Kernel:
     """A Jupyter kernel for a notebook: started, and busy importing what the notebook imports.
@@ -33,7 +39,7 @@ class Kernel:
         arguments = [
             "--IPKernelApp.log_level=40",  # errors only
             # Without leaving names, so that a notebook that forgets an import still fails.
-            upstream.kernel_argument_to_execute(notebooks.imports(notebook)),
+            upstream.kernel_argument_to_execute(_IMPORT.format(notebooks.imports(notebook))),
         ]
         quiet.tensorflow()  # by way of the environment, which the kernel inherits
         try:
