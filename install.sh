@@ -154,8 +154,11 @@ build() {
         place=$(bin "$place")
         # PIP_USER: a user's setting that cannot apply inside a virtual environment.
         step "downloading uv" env PIP_USER=0 PIP_RETRIES="${PIP_RETRIES:-2}" "$place/python" -I \
-            -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
-            --no-deps --only-binary :all: -r "$SETUP/uv.txt" "$@"
+            -m pip download --quiet --disable-pip-version-check --no-input --require-hashes \
+            --no-deps --only-binary :all: -r "$SETUP/uv.txt" -d "$SETUP/pip" "$@"
+        set -- "$@" --find-links "$SETUP/pip" # .venv gets uv, too: from here, not from the network
+        step "installing uv" env PIP_USER=0 "$place/python" -I -m pip install --quiet --no-index \
+            --disable-pip-version-check --no-input --no-deps "$SETUP"/pip/uv-*.whl
     fi
     # uv is told what the user has told pip. A crowded classroom network is slow.
     : "${PIP_INDEX_URL:=$(pip_says "$place" index-url)}" "${PIP_CERT:=$(pip_says "$place" cert)}"
