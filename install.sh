@@ -157,8 +157,8 @@ build() {
             -m pip download --quiet --disable-pip-version-check --no-input --require-hashes \
             --no-deps --only-binary :all: -r "$SETUP/uv.txt" -d "$SETUP/pip" "$@"
         set -- "$@" --find-links "$SETUP/pip" # .venv gets uv, too: from here, not from the network
-        step "installing uv" env PIP_USER=0 "$place/python" -I -m pip install --quiet --no-index \
-            --disable-pip-version-check --no-input --no-deps "$SETUP"/pip/uv-*.whl
+        step "installing uv" env PIP_USER=0 "$place/python" -I -m pip install --quiet --no-deps \
+            --no-index --find-links "$SETUP/pip" --only-binary :all: -r "$SETUP/uv.txt"
     fi
     # uv is told what the user has told pip. A crowded classroom network is slow.
     : "${PIP_INDEX_URL:=$(pip_says "$place" index-url)}" "${PIP_CERT:=$(pip_says "$place" cert)}"
