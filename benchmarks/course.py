@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/course.py
 
 Runs all notebooks headless, each in a process of its own so that its memory can be told apart; then
-the six that lead from the dataset to the chip as `workshop run` does, one after the other with the
-next kernel starting meanwhile and, on Linux, one import of TensorFlow for all; and beside that the
+the six that lead from the dataset to the chip as `workshop run` does, two at a time where one does
+not need the other and, on Linux, with one import of TensorFlow for all; and beside that the
 original notebook's two `model.fit` calls, which are most of the time it takes. --no-fit leaves
 those two, about two minutes, out.
 """

@@ -38,7 +38,8 @@ case "${0##*/} $*" in
     "uv pip install "*) stage editable ;;
     *" -I -m venv "*) stage boot && copy "$(last "$@")" python ;;
     *" -m pip config get "*) exit 1 ;;
-    *" -m pip install "*) stage pip && cp "$0" "${0%/*}/uv" ;;
+    *" -m pip download "*) stage pip ;;
+    *" -m pip install "*) cp "$0" "${0%/*}/uv" ;;
     *" -c "*)
         while [ "$1" != -c ]; do shift; done && shift
         # Its packages would be those of the computer, and compiling all of them takes seconds.
@@ -182,7 +183,8 @@ class RealCourse(Course):
         self.lines.append(make_wheel(wheels, "uv", {"uv-1.0.data/scripts/uv": uv}))
         for wheel in wheels.iterdir():
             page = f"{wheel.name.partition('-')[0]}/index.html"
-            write(base / "simple", {page: f'<a href="{wheel.as_uri()}">{wheel.name}</a>'})
+            link = f"../../wheel%20house/{wheel.name}"
+            write(base / "simple", {page: f'<a href="{link}">{wheel.name}</a>'})
         script = "workshop_utils-1.0.dist-info/entry_points.txt"
         make_wheel(self.folder, "workshop_utils", {script: "[console_scripts]\nworkshop=tiny:main"})
         self.lock.write_text("".join(self.lines))

@@ -7,9 +7,13 @@ import nbformat
 _SOLUTION = re.compile(r"(?s)<details>\n<summary>Solution</summary>\n.*?```python\n(.*?)\n```")
 
 
-def write_notebook(path, *cells):
-    """A notebook in `path`; a cell is source, or a pair of source and tag."""
-    nodes = []
+def write_notebook(path, *cells, needs=None):
+    """A notebook in `path`; a cell is source, or a pair of source and tag.
+
+    needs: what its heading says of that, if it is to have one.
+    """
+    heading = f"# 1 · One\n\nAbout 5 minutes · needs: {needs}"
+    nodes = [nbformat.v4.new_markdown_cell(heading)] if needs else []
     for cell in cells:
         source, tag = cell if isinstance(cell, tuple) else (cell, None)
         metadata = {"tags": [tag]} if tag else {}

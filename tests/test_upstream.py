@@ -4,6 +4,8 @@ A test that fails here says that a package has changed. Where the first assertio
 the work-around may go.
 """
 
+import gc
+import importlib
 import pkgutil
 import re
 import shutil
@@ -29,6 +31,18 @@ def modules_after(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_many_imports_look_for_no_garbage(was_enabled):
+    (gc.enable if was_enabled else gc.disable)()
+    try:
+        with pytest.raises(ImportError), upstream.many_imports():
+            assert not gc.isenabled()
+            importlib.import_module("no_such_module")
+        assert gc.isenabled() == was_enabled
+    finally:
+        gc.enable()
 
 
 def test_litert_has_no_public_schema():

@@ -8,9 +8,10 @@ needed, or no longer works. Nothing is imported here before it is asked for.
 import atexit
 import contextlib
 import functools
+import gc
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -95,6 +96,22 @@ def import_nbformat() -> ModuleType:
     """Import nbformat, as papermill and nbconvert are about to, in a tenth of the time."""
     import_jsonschema()
     return importlib.import_module("nbformat")
+
+
+@contextlib.contextmanager
+def many_imports() -> Iterator[None]:
+    """Look for no garbage while the block imports: tensorflow 2.21.0.
+
+    Its import makes so many objects, which stay, that a fifth of it is Python's search for some
+    that do not.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def kernel_manager(name: str) -> tuple[Any, list[Any]]:

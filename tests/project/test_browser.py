@@ -184,6 +184,7 @@ def page(browser, screenshots, request):
     page.asked, page.said = [], []
     page.on("request", lambda asked: page.asked.append(asked.url))
     page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.on("console", lambda one: one.type == "error" and page.said.append(one.text))
     yield page
     page.screenshot(path=screenshots / f"end_of_{request.node.name}.png")
     context.close()
@@ -210,6 +211,27 @@ def test_an_attendee_goes_through_the_course(lab, page, screenshots):
     read_around(page, screenshots)
     outside = [url for url in page.asked if not is_local(url)]
     assert not outside, outside
+    assert not page.said, page.said
+
+
+def test_tab_completes_what_has_run(lab, page, screenshots):
+    """Set-up leaves out packages of JupyterLab's: what is there does without them, in silence."""
+    name = "02_dataset.ipynb"
+    page.goto(f"{lab}/lab/tree/notebooks/{name}?token={TOKEN}&reset")
+    wait_for_notebook(page, name)
+    page.evaluate(CLEAR)
+    cell = page.locator(".jp-Notebook:visible .jp-CodeCell .cm-content").first
+    cell.click()
+    page.keyboard.press("Control+Enter")
+    page.locator(".jp-Notebook:visible .jp-InputPrompt", has_text="[1]:").wait_for()
+    page.wait_for_function(IDLE)
+    cell.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("\nplots.plot")
+    page.keyboard.press("Tab")
+    page.locator(".jp-Completer-item", has_text=".plot_split").first.wait_for()
+    page.screenshot(path=screenshots / "tab.png")
+    assert page.locator("[data-jp-item-name='debugger-icon']").count() == 0
     assert not page.said, page.said
 
 

@@ -1,5 +1,7 @@
 """install.sh: what it does, what it says when it cannot, and that a killed run does no harm."""
 
+import functools
+import http.server
 import json
 import os
 import re
@@ -7,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from install_factory import LOCK, PYPROJECT, REAL, STAGE, STAGES, Course, RealCourse, finish, write
@@ -265,6 +268,24 @@ def test_no_network_a_bad_proxy_and_wrong_hashes(tmp_path):
         real.lock.write_text("".join(real.lines).replace(line, wrong))
         assert "not the one that requirements.lock" in one_sentence(real.run(**real.online))
     assert not real.venv.exists()
+
+
+def test_each_package_is_fetched_once(tmp_path):
+    real, asked = RealCourse(tmp_path), []
+
+    class Index(http.server.SimpleHTTPRequestHandler):
+        def log_request(self, *_):
+            asked.append(self.path.rpartition("/")[2])
+
+    index = functools.partial(Index, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), index) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/simple"
+        real.set_up(**{**real.online, "PIP_INDEX_URL": address})
+        server.shutdown()
+    wheels = [path.name for path in (tmp_path / "wheel house").iterdir()]
+    assert sorted(name for name in asked if name.endswith(".whl")) == sorted(wheels)
+    assert (real.venv / "bin/uv").is_file() and real.is_ready()
 
 
 def test_all_of_it_with_and_without_a_network(tmp_path):

@@ -98,6 +98,18 @@ def test_together_they_are_small():
 
 
 @each
+def test_its_heading_says_whose_files_it_reads(name):
+    """By that a run decides what may be at work together."""
+    every = notebooks.notebooks()
+    own = every[name[:2]]
+    assert notebooks._needs(own) is not None, "It is not said in the course's way."
+    sources = "\n".join(cell.source for cell in code(name))
+    named = [getattr(paths, word) for word in re.findall(r"\bpaths\.([A-Z_]+)\b", sources)]
+    makers = {maker for path, maker in paths.home().made_by.items() if path in named}
+    assert makers <= {one.stem for one in [own, *notebooks.needed(own, every.values())]}
+
+
+@each
 def test_shape(name):
     cells = NOTEBOOKS[name].cells
     assert cells[0].source.startswith(f"# {int(name[:2])} · ")

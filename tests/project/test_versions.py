@@ -179,6 +179,12 @@ def test_the_lock_says_how_it_is_made(lock):
 
 
 @pytest.mark.parametrize("lock", LOCKS)
+def test_the_lock_has_the_small_wheel_of_fonttools_alone(lock):
+    found = [hashes for one, hashes in read_lock(read(lock)) if one.name == "fonttools"]
+    assert found and set(found) == {1}, "docs/maintaining.md says which hash is to stay"
+
+
+@pytest.mark.parametrize("lock", LOCKS)
 def test_the_lock_names_no_index(lock):
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", read(lock))
 
@@ -192,7 +198,7 @@ def test_what_tests_need_changes_nothing_of_the_course():
         )
         assert installed <= with_tests, where
     names = {requirement.name for requirement, _ in course}
-    assert not names & {"ruff", "mypy", "hypothesis", "playwright", "deptry"}
+    assert not names & {"ruff", "mypy", "hypothesis", "playwright", "deptry", "pytest", "nbval"}
 
 
 def test_conda_gets_what_pyproject_wants():

@@ -1,18 +1,22 @@
+import contextlib
 import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 import truth
 from click.testing import CliRunner
 from notebook_factory import printed, solutions, write_notebook, write_solved
 
-from workshop_utils import paths
+from workshop_utils import files, paths
 from workshop_utils.cli import main
 from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
@@ -52,6 +56,136 @@ def test_a_failing_cell_is_named_and_the_copy_is_kept(small_course, tmp_path):
     record = records.read(tmp_path / "out")
     assert [row["status"] for row in record["notebooks"]] == ["ok", "failed", "not run"]
     assert record["finished"] and "x should be 2" in record["failure"]
+
+
+MEET = """
+import pathlib, time
+here = pathlib.Path("there-{}")
+here.touch()
+until = time.monotonic() + 300
+while not pathlib.Path("there-{}").exists():
+    assert time.monotonic() < until, "The other one does not come."
+    time.sleep(0.01)
+"""
+
+
+def test_two_run_at_a_time_and_each_after_what_it_needs(small_course, tmp_path):
+    """02 and 03 wait for each other, and 04 for 02; the lines are in order all the same."""
+    (small_course / "02_second.ipynb").unlink()
+    slow = "while not pathlib.Path('there-04').exists(): time.sleep(0.01)"
+    write_notebook(
+        small_course / "02_left.ipynb", MEET.format("02", "03"), slow, needs="notebook 1"
+    )
+    write_notebook(small_course / "03_right.ipynb", MEET.format("03", "02"), needs="notebook 1")
+    last = "import pathlib; pathlib.Path('there-04').touch(); print('last')"
+    write_notebook(small_course / "04_last.ipynb", last, needs="notebook 3")
+    lines, before = [], Path.cwd()
+    page = course.run(notebooks.select(), {}, tmp_path / "out", lines.append)
+    assert [line.split()[1:3] for line in lines] == [
+        ["01_first", "ok"],
+        ["02_left", "ok"],
+        ["03_right", "ok"],
+        ["04_last", "ok"],
+    ]
+    assert "last" in page.read_text() and Path.cwd() == before
+    assert [row["status"] for row in records.read(tmp_path / "out")["notebooks"]] == ["ok"] * 4
+
+
+@pytest.mark.parametrize("failing", ["02", "03"])
+def test_what_runs_beside_one_that_fails_ends_and_nothing_else_begins(
+    small_course, tmp_path, failing
+):
+    (small_course / "02_second.ipynb").unlink()
+    for own, other in (("02", "03"), ("03", "02")):
+        end = "raise ValueError('broken')" if own == failing else "print('to the end')"
+        path = small_course / f"{own}_x.ipynb"
+        write_notebook(path, MEET.format(own, other), end, needs="notebook 1")
+    write_notebook(small_course / "04_last.ipynb", "1", needs="notebooks 2 and 3")
+    out, lines = tmp_path / "out", []
+    with pytest.raises(WorkshopError) as failed:
+        course.run(notebooks.select(), {}, out, lines.append)
+    named = f"{failing}_x.ipynb"
+    assert str(failed.value).startswith(f"{named}, cell In [2]: ValueError: broken")
+    assert str(failed.value).endswith(f"The executed copy is {out / named}.")
+    well = "03" if failing == "02" else "02"
+    assert "to the end" in printed(out / f"{well}_x.ipynb") and not (out / "04_last.ipynb").exists()
+    words = {row["name"][:2]: row["status"] for row in records.read(out)["notebooks"]}
+    assert words == {"01": "ok", failing: "failed", well: "ok", "04": "not run"}
+    page = (out / "report.html").read_text()
+    assert "to the end" in page and "broken" in page
+
+
+def test_whatever_ends_a_run_ends_its_kernels(small_course, tmp_path):
+    """As Ctrl-C does while two of them are at work."""
+    (small_course / "02_second.ipynb").unlink()
+    for own, other in (("02", "03"), ("03", "02")):
+        path = small_course / f"{own}_x.ipynb"
+        write_notebook(path, MEET.format(own, other), "time.sleep(1000)", needs="notebook 1")
+    before = set(psutil.Process().children(recursive=True))
+
+    def say(line):
+        both = [small_course / "there-02", small_course / "there-03"]
+        until = time.monotonic() + 300
+        while not all(path.exists() for path in both):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        course.run(notebooks.select(), {}, tmp_path / "out", say)
+    assert set(psutil.Process().children(recursive=True)) <= before
+    with files.artifacts_locked():
+        pass
+
+
+def test_bars_and_lines_share_a_terminal(small_course, tmp_path):
+    """Two bars at a time; each line that is said stands by itself."""
+    (small_course / "02_second.ipynb").unlink()
+    for own, other in (("02", "03"), ("03", "02")):
+        path = small_course / f"{own}_x.ipynb"
+        write_notebook(path, MEET.format(own, other), *["1"] * 5, needs="notebook 1")
+    program = "import pathlib; from workshop_utils import cli, paths; "
+    program += f"paths.NOTEBOOKS_DIR = pathlib.Path({str(small_course)!r}); cli.main()"
+    ours, theirs = pytest.importorskip("pty").openpty()
+    fcntl, termios = map(pytest.importorskip, ("fcntl", "termios"))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 90, 0, 0))
+    environment = {**os.environ, "WORKSHOP_HOME": str(tmp_path), "TERM": "xterm"}
+    command = [sys.executable, "-c", program, "run"]
+    with subprocess.Popen(command, env=environment, stdout=theirs, stderr=theirs) as running:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # its end
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    assert running.returncode == 0
+    lines = screen(shown.decode())
+    assert [line.split()[:2] for line in lines[:3]] == [
+        ["[1/3]", "01_first"],
+        ["[2/3]", "02_x"],
+        ["[3/3]", "03_x"],
+    ]
+    assert all(line.endswith(" s") for line in lines[:3])
+    assert lines[3].startswith("The executed notebooks are in") and len(lines) == 4
+    assert "cells" in shown.decode() and "\x1b[A" in shown.decode(), "two bars, one below the other"
+
+
+def screen(text):
+    """The lines that a terminal shows in the end: of \r, \n and the cursor up, which tqdm uses."""
+    lines, row, column = [""], 0, 0
+    for sign in re.findall(r"\x1b\[A|.|\r|\n", text):
+        if sign == "\x1b[A":
+            row -= 1
+        elif sign == "\r":
+            column = 0
+        elif sign == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        else:
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + sign + line[column + 1 :]
+            column += 1
+    return [line.rstrip() for line in lines if line.strip()]
 
 
 def test_a_kernel_that_dies_is_one_sentence(small_course, tmp_path):

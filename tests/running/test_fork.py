@@ -215,7 +215,7 @@ def test_where_a_kernel_cannot_be_forked_it_starts_as_ever(folder, monkeypatch):
             kernel(folder, refusing, is_forked=False) as (_, ask),
         ):
             assert ask("print(6 * 7)") == "42"
-            assert refusing.is_ready()
+            assert refusing.is_ready
 
 
 def test_whoever_imports_no_tensorflow_does_not_wait_for_it(folder, monkeypatch):

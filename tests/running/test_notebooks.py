@@ -156,3 +156,45 @@ def test_a_file_is_named_as_seen_from_where_one_stands(small_course, monkeypatch
     assert values == {"FILE": str(tmp_path / "mine.csv"), "WORD": "mine.csv"}
     for name in ("gone.csv", "x" * 5000, "\0"):
         assert notebooks.check_parameters({"FILE": name}, notebooks.select()) == {"FILE": name}
+
+
+def numbers(found):
+    return [path.name[:2] for path in found]
+
+
+def test_what_a_notebook_needs_and_what_that_needs_in_turn(tmp_path):
+    says = ["nothing", "notebook 1", "notebooks 2 and 12", "notebooks 1, 2 and 3", None]
+    says += ["notebook 3, or so", "notebooks 2 to 4, to know it; none of their files", "notebook 4"]
+    paths = [tmp_path / f"0{number}_x.ipynb" for number in range(1, len(says) + 1)]
+    for path, needs in zip(paths, says, strict=True):
+        write_notebook(path, "1", needs=needs)
+    found = [numbers(notebooks.needed(path, paths)) for path in paths]
+    before = ["01", "02", "03", "04", "05"]
+    assert found[:4] == [[], ["01"], ["01", "02"], ["01", "02", "03"]]
+    assert found[4:] == [before[:4], before, [], before[:4]]
+    assert numbers(notebooks.needed(paths[3], [paths[2], paths[6]])) == ["03"]
+    paths[3].unlink()
+    assert numbers(notebooks.needed(paths[3], paths)) == before[:3]
+    write_notebook(paths[3], "changed", needs="nothing")
+    assert notebooks.needed(paths[3], paths) == []
+
+
+def test_two_that_build_firmware_are_not_at_work_together(tmp_path):
+    both = [tmp_path / "01_a.ipynb", tmp_path / "02_b.ipynb"]
+    for path in both:
+        write_notebook(path, "from workshop_utils import emulator, firmware", needs="nothing")
+    assert notebooks.awaited(both) == {both[0]: [], both[1]: [both[0]]}
+    write_notebook(both[1], "from workshop_utils import emulator", needs="nothing")
+    assert notebooks.awaited(both) == {both[0]: [], both[1]: []}
+    write_notebook(both[1], "1")
+    assert notebooks.awaited(both) == {both[0]: [], both[1]: [both[0]]}
+
+
+def test_which_ones_of_the_course_await_which():
+    found = {
+        one.name[:2]: numbers(others)
+        for one, others in notebooks.awaited(notebooks.select()).items()
+    }
+    assert found["03"] == found["04"] == ["01", "02"]
+    assert found["05"] == ["01", "02", "04"] and found["06"] == ["01", "02", "04", "05"]
+    assert "06" in found["07"] and found["09"] == [] and found["10"] == ["06", "07"]

@@ -174,3 +174,16 @@ def test_the_page_shows_what_the_last_run_had(chain, tmp_path):
     assert '<hr id="03_small_model"' not in (output / page.REPORT).read_text()
     assert run(tmp_path) == ["up", "up"]
     assert '<hr id="03_small_model"' in (output / page.REPORT).read_text()
+
+
+def test_what_a_notebook_does_not_need_may_change(chain, tmp_path):
+    first, second = chain
+    extra = paths.NOTEBOOKS_DIR / "04_larger_model.ipynb"
+    write_notebook(extra, "print('larger')", needs="notebook 2")
+    assert run(tmp_path) == ["up", "up", "ok"]
+    write("03_small_model", "print('edited')")
+    assert run(tmp_path, {"SEED": 3}) == ["ok", "ok", "ok"], "all of them from another dataset"
+    second.unlink()
+    assert run(tmp_path, {"SEED": 3}) == ["up", "ok", "up"]
+    first.write_text("changed by hand")
+    assert run(tmp_path, {"SEED": 3}) == ["ok", "up", "up"]

@@ -1,12 +1,13 @@
-"""The course's notebooks, executed in order with papermill, and a page to read them on."""
+"""The course's notebooks, executed with papermill, and a page to read them on."""
 
 import functools
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from workshop_utils.doctor import KERNEL
 from workshop_utils.errors import WorkshopError
 from workshop_utils.paths import Home
 from workshop_utils.progress import bar_layout
-from workshop_utils.running import metrics, notebooks, records, uptodate
-from workshop_utils.running.fork import Zygote
+from workshop_utils.running import fork, metrics, notebooks, records, uptodate
 from workshop_utils.running.kernel import Kernel
 from workshop_utils.running.page import REPORT, Parts, is_page, render, shows
-from workshop_utils.running.records import RECORD, is_record
+from workshop_utils.running.records import FAILED, NOT_RUN, OK, RECORD, UP_TO_DATE, is_record
 from workshop_utils.upstream import import_nbformat
 
+_AT_A_TIME = 2  # notebooks; the kernel of a third one is ready
+_End = tuple[str, float, str | None]  # how a notebook ended: status, seconds, what failed
 _START_TIMEOUT = 600  # seconds, for a kernel that imports TensorFlow on a very busy machine
 
 
@@ -34,7 +36,9 @@ def run(
     resume: bool = False,
     home: Home | None = None,
 ) -> Path:
-    """Execute notebooks in order; leave executed copies and a page of them in `output_dir`.
+    """Execute notebooks; leave executed copies and a page of them in `output_dir`.
+
+    Two run at a time where one does not await the other (`notebooks.awaited`).
 
     selected: paths from `notebooks.select`. chosen: {name: value}, checked before anything runs;
     each notebook gets the ones it has. output_dir: None takes the home's. say: called with each
@@ -53,77 +57,165 @@ def run(
     _require_own(output_dir, selected)
     with files.os_errors_as(f"Cannot make the folder {output_dir}"):
         output_dir.mkdir(parents=True, exist_ok=True)
-    with files.artifacts_locked(home), closing(Zygote()) as zygote:
-        return _run(selected, values, output_dir, say, progress, resume, home, zygote)
+    with files.artifacts_locked(home), closing(_Run(selected, values, output_dir, home)) as one:
+        return one.page(_above_bars(say) if progress else say, progress, resume)
 
 
-def _run(
-    selected: Sequence[Path],
-    values: dict[str, Any],
-    output_dir: Path,
-    say: Callable[[str], None],
-    progress: bool,
-    resume: bool,
-    home: Home,
-    zygote: Zygote | None,
-) -> Path:
-    environment = uptodate.environment()
-    page, executed, failure = output_dir / REPORT, [], None
-    record, ahead = records.Record(output_dir, selected, values, home), None
-    if sum(map(notebooks.imports_tensorflow, selected)) < 2:
-        zygote = None  # it would have nothing to share
-    else:
-        threading.Thread(target=metrics.prepare).start()
-    parts = None  # of the page, which are made while the notebooks run
-    try:
-        for number, notebook in enumerate(selected):
-            label = f"[{number + 1}/{len(selected)}] {notebook.stem}"
-            own = {name: values[name] for name in notebooks.parameters(notebook) if name in values}
-            copy = output_dir / notebook.name
-            key = uptodate.key(notebook, own, environment, home)
-            if resume and uptodate.is_up_to_date(copy, notebook, key, home):
+class _Run:
+    """One run of the course: two notebooks at a time, each once all that it awaits have ended.
+
+    Each has a thread of its own, in which its kernel starts while others still run.
+    """
+
+    def __init__(
+        self, selected: Sequence[Path], values: dict[str, Any], output_dir: Path, home: Home
+    ) -> None:
+        self._selected, self._values, self._home = selected, values, home
+        self._output_dir = output_dir
+        self._record = records.Record(output_dir, selected, values, home)
+        # A single notebook would have nothing to share.
+        shares = sum(map(notebooks.imports_tensorflow, selected)) > 1
+        self._zygote = fork.Zygote() if shares and fork.SOUND else None
+        self._executed: list[Path] = []  # copies that are whole
+        self._parts: Parts | None = None  # of the page, which are made while notebooks run
+        self._kernels: set[Kernel] = set()
+        self._lock = threading.Lock()  # for the record
+        self._ends = threading.Event()  # No notebook begins any more.
+        self._may_run = threading.Semaphore(_AT_A_TIME)
+        self._pool = ThreadPoolExecutor(_AT_A_TIME + 1)
+
+    def page(self, say: Callable[[str], None], progress: bool, resume: bool) -> Path:
+        """Run all, with the options of `run`. Returns the path of the page."""
+        ends: dict[Path, Future[_End]] = {}
+        labels = {}
+        for number, (notebook, others) in enumerate(notebooks.awaited(self._selected).items()):
+            labels[notebook] = f"[{number + 1}/{len(self._selected)}] {notebook.stem}"
+            awaited = [ends[one] for one in others]
+            bar = labels[notebook] if progress else None
+            ends[notebook] = Future()
+            self._pool.submit(self._one, ends[notebook], notebook, awaited, bar, resume)
+        executed, failure, hint = [], None, ""
+        for notebook, end in ends.items():
+            status, seconds, problem = end.result()
+            copy = self._output_dir / notebook.name
+            if status == UP_TO_DATE:
+                self._record.keep(notebook)
+                say(f"{labels[notebook]:<28} {status}")
+            elif status != NOT_RUN:
+                with self._lock:
+                    self._record.add(notebook, status, seconds)
+                say(f"{labels[notebook]:<28} {status:<6} {seconds:6.1f} s")
+            if status != NOT_RUN and copy.exists():
                 executed.append(copy)
-                record.keep(notebook)
-                say(f"{label:<28} up to date")
-                continue
-            record.begin()
-            parts = parts or Parts([output_dir / one.name for one in selected])
-            started = time.monotonic()
-            if ahead and ahead.notebook != notebook:
-                ahead.stop()
-                ahead = None
-            kernel, ahead = ahead or Kernel(notebook, home, zygote), None
+            if problem and not failure:
+                failure = problem
+                hint = f"\nThe executed copy is {self._home.display_path(copy)}."
+                hint = hint if copy in executed else ""
+        page = self._output_dir / REPORT
+        if self._record.has_begun or not shows(page, executed):
+            self._record.finish(failure)
+            render(executed, page, self._record.content, parts=self._parts)
+        if failure:
+            raise WorkshopError(failure + hint)
+        return page
+
+    def _one(self, end: Future[_End], *options: Any) -> None:
+        """In a thread of its own: run one notebook, tell `end`, and only then end its kernel."""
+        with ExitStack() as kernels:
             try:
-                # While this one runs, the next kernel starts and imports what it is going to need;
-                # but not one that would first wait for the zygote.
-                for following in selected[number + 1 : number + 2]:
-                    forked = zygote if notebooks.imports_tensorflow(following) else None
-                    if forked is None or forked.is_ready():
-                        ahead = Kernel(following, home, zygote)
-                failure = execute(notebook, copy, own, kernel, label if progress else None)
-            finally:
-                kernel.stop()
-            if copy.exists():
-                executed.append(copy)
-            seconds, result = time.monotonic() - started, "failed" if failure else "ok"
-            record.add(notebook, result, seconds)
-            say(f"{label:<28} {result:<6} {seconds:6.1f} s")
-            if failure:
-                break
-            uptodate.stamp(copy, notebook, key, home)
-            parts.begin(copy)
-        if record.has_begun or not shows(page, executed):
-            record.finish(failure)
-            render(executed, page, record.content, parts=parts)
-    finally:
-        if ahead:
-            ahead.stop()
-        if parts:
-            parts.close()
-    if failure:
-        hint = f"\nThe executed copy is {home.display_path(executed[-1])}." if executed else ""
-        raise WorkshopError(failure + hint)
-    return page
+                end.set_result(self._outcome(kernels, *options))
+            except BaseException as error:
+                self._ends.set()
+                end.set_exception(error)
+
+    def _outcome(
+        self,
+        kernels: ExitStack,
+        notebook: Path,
+        awaited: Sequence[Future[_End]],
+        bar: str | None,
+        resume: bool,
+    ) -> _End:
+        known = notebooks.parameters(notebook)
+        own = {name: self._values[name] for name in known if name in self._values}
+        copy = self._output_dir / notebook.name
+        # While others run; but with `resume` there may be no need for it.
+        kernel = None if resume else kernels.enter_context(self._kernel(notebook))
+        if not all(one.done() for one in awaited):
+            self._begin_the_page()
+            wait(awaited)
+        with self._may_run:
+            if self._ends.is_set():
+                return NOT_RUN, 0.0, None
+            key = uptodate.key(notebook, own, self._environment, self._home)
+            if resume and uptodate.is_up_to_date(copy, notebook, key, self._home):
+                return UP_TO_DATE, 0.0, None
+            with self._lock:
+                self._record.begin()
+            started = time.monotonic()
+            kernel = kernel or kernels.enter_context(self._kernel(notebook))
+            failure = execute(notebook, copy, own, kernel, bar)
+        seconds = time.monotonic() - started
+        if failure:
+            self._ends.set()
+            return FAILED, seconds, failure
+        uptodate.stamp(copy, notebook, key, self._home)
+        with self._lock:
+            self._executed.append(copy)
+            if self._parts:
+                self._parts.begin(copy)
+        return OK, seconds, None
+
+    @contextmanager
+    def _kernel(self, notebook: Path) -> Iterator[Kernel]:
+        kernel = Kernel(notebook, self._home, self._zygote)
+        self._kernels.add(kernel)
+        try:
+            yield kernel
+        finally:
+            kernel.stop()
+            self._kernels.remove(kernel)
+
+    def _begin_the_page(self) -> None:
+        """Begin to make its parts and import what the metrics need, in time that passes unused.
+
+        Not while the zygote imports, which others wait for.
+        """
+        with self._lock:
+            if not self._parts and (not self._zygote or self._zygote.is_ready):
+                self._parts = Parts([self._output_dir / one.name for one in self._selected])
+                for copy in self._executed:
+                    self._parts.begin(copy)
+                threading.Thread(target=metrics.prepare).start()
+
+    @functools.cached_property
+    def _environment(self) -> str:
+        return uptodate.environment()
+
+    def close(self) -> None:
+        """End all of it at once."""
+        self._ends.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        # The threads notice it: they alone may use what belongs to them.
+        for one in [*self._kernels, self._zygote]:
+            if one:
+                one.kill()
+        self._pool.shutdown()
+        if self._zygote:
+            self._zygote.close()
+        if self._parts:
+            self._parts.close()
+
+
+def _above_bars(say: Callable[[str], None]) -> Callable[[str], None]:
+    """What says a line in a terminal where bars of tqdm are."""
+    from tqdm.auto import tqdm
+
+    def line(text: str) -> None:
+        with tqdm.external_write_mode():
+            say(text)
+
+    return line
 
 
 def _require_own(output_dir: Path, selected: Sequence[Path]) -> None:
@@ -172,7 +264,6 @@ def execute(
             notebook,
             draft,
             parameters=values,
-            cwd=notebook.parent,
             engine_name=_engine(),
             kernel_name=KERNEL,  # whatever the notebook was saved with
             language="python",

@@ -25,6 +25,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import types
 import warnings
 from pathlib import Path
@@ -36,6 +37,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from workshop_utils.errors import WorkshopError
 from workshop_utils.running import notebooks
+from workshop_utils.upstream import many_imports
 
 # Windows cannot fork, and macOS's own libraries do not survive it.
 SOUND = sys.platform == "linux" and hasattr(os, "pidfd_open")
@@ -69,16 +71,8 @@ class Zygote:
         self._process: Any = None
         self._channel: socket.socket | None = None
         self._key: Any = None
-        self._is_ready = False
+        self.is_ready = False  # It has imported all.
         self._lock = threading.Lock()  # an answer belongs to the request before it
-
-    def is_ready(self, seconds: float = 0) -> bool:
-        """Whether it has imported all; waits for that at most so long."""
-        if self._channel and not self._is_ready and _readable(self._channel, seconds):
-            self._is_ready = self._channel.recv(len(_READY)) == _READY
-            if not self._is_ready:  # it has ended
-                self.close()
-        return self._is_ready
 
     def fork(self, cmd: list[str], **options: Any) -> "Forked | None":
         """A kernel of this process, or None where it had better start as ever.
@@ -88,19 +82,20 @@ class Zygote:
         """
         if not SOUND or cmd[1:3] != _LAUNCHER:
             return None
-        with self._lock, contextlib.suppress(OSError):
-            cwd = options.pop("cwd", None) or os.getcwd()  # noqa: PTH109
-            env = options.pop("env")
-            common = {name: value for name, value in env.items() if name not in _OWN}
-            key = cmd[0], common, options
-            if self._process is None or self._process.poll() is not None:
-                self.close()
-                self._start(cmd[0], cwd, common, options)
-                self._key = key
-            wait = _PATIENCE if _needs_tensorflow(cwd, env.get("JPY_SESSION_NAME", "")) else 0
-            if key != self._key or not self.is_ready(wait):
+        cwd = options.pop("cwd", None) or os.getcwd()  # noqa: PTH109
+        env = options.pop("env")
+        common = {name: value for name, value in env.items() if name not in _OWN}
+        key = cmd[0], common, options
+        with contextlib.suppress(OSError):
+            with self._lock:
+                if self._process is None or self._process.poll() is not None:
+                    self.close()
+                    self._start(cmd[0], cwd, common, options)
+                    self._key = key
+            needs_it = _needs_tensorflow(cwd, env.get("JPY_SESSION_NAME", ""))
+            if key != self._key or not self._await_ready(_PATIENCE if needs_it else 0):
                 return None
-            return self._fork({"argv": cmd[3:], "cwd": cwd, "env": env})
+            return self._fork({"argv": cmd[3:], "cwd": cwd, "env": env}, key)
         self.close()
         return None
 
@@ -116,22 +111,43 @@ class Zygote:
                 **options,
             )
 
-    def _fork(self, request: dict[str, Any]) -> "Forked | None":
-        assert self._channel
+    def _await_ready(self, seconds: float) -> bool:
+        """Whether it has imported all; waits for that at most so long, but keeps nobody else."""
+        end = time.monotonic() + seconds
+        while not self.is_ready:
+            with self._lock:
+                if self._channel and not self.is_ready and _readable(self._channel, 0):
+                    self.is_ready = self._channel.recv(len(_READY)) == _READY
+                    if not self.is_ready:  # it has ended
+                        self.close()
+            if self._channel is None or time.monotonic() > end:
+                break
+            time.sleep(0.01)
+        return self.is_ready
+
+    def _fork(self, request: dict[str, Any], key: Any) -> "Forked | None":
         request["env"] = {**request["env"], "JPY_PARENT_PID": str(os.getpid())}
-        self._channel.send(json.dumps(request).encode())
-        answer, descriptors, _, _ = socket.recv_fds(self._channel, 64, 1)
+        with self._lock:
+            if not self._channel or key != self._key:  # there is another one by now
+                return None
+            self._channel.send(json.dumps(request).encode())
+            answer, descriptors, _, _ = socket.recv_fds(self._channel, 64, 1)
         return Forked(int(answer), descriptors[0]) if descriptors else None
+
+    def kill(self) -> None:
+        """End its process, and with it its kernels, from any thread; `close` is still to come."""
+        if process := self._process:
+            process.kill()
 
     def close(self) -> None:
         """End it at once, and its kernels."""
+        self.kill()
         if self._process:
-            self._process.kill()
             self._process.wait()
         if self._channel:
             self._channel.close()
         self._process = self._channel = None
-        self._is_ready = False
+        self.is_ready = False
 
 
 class Forked:
@@ -233,8 +249,9 @@ def serve(descriptor: int) -> None:
     sys.ps1 = "In : "  # as in a kernel, where TensorFlow's logger therefore writes to stdout
     # and pandas takes it that there is a page to show tables on, and no terminal
     vars(builtins)["get_ipython"] = lambda: types.SimpleNamespace(kernel=None)
-    for name in _IMPORTS:
-        importlib.import_module(name)
+    with many_imports():
+        for name in _IMPORTS:
+            importlib.import_module(name)
     del vars(builtins)["get_ipython"]
     sys.stdout, sys.stderr = streams
     # TensorFlow leaves some variables for its own.

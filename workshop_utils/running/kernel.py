@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,12 @@ from workshop_utils.errors import WorkshopError, with_command
 from workshop_utils.paths import Home
 from workshop_utils.running import notebooks
 from workshop_utils.running.fork import Provisioner, Zygote
+
+_IMPORT = """\
+from workshop_utils.upstream import many_imports
+with many_imports():
+    exec({!r}, {{}})
+"""
 
 
 class Kernel:
@@ -32,7 +39,7 @@ class Kernel:
         arguments = [
             "--IPKernelApp.log_level=40",  # errors only
             # Without leaving names, so that a notebook that forgets an import still fails.
-            upstream.kernel_argument_to_execute(notebooks.imports(notebook)),
+            upstream.kernel_argument_to_execute(_IMPORT.format(notebooks.imports(notebook))),
         ]
         quiet.tensorflow()  # by way of the environment, which the kernel inherits
         try:
@@ -58,6 +65,11 @@ class Kernel:
         for client in self.clients:
             client.stop_channels()
         self._call("shutdown_kernel", now=True)
+
+    def kill(self) -> None:
+        """End the kernel's process and nothing else, from any thread; `stop` is still to come."""
+        with suppress(AttributeError, ValueError):  # it has ended already
+            self.manager.provisioner.process.kill()
 
     def is_alive(self) -> bool:
         """Whether the kernel's process runs."""

@@ -1,6 +1,7 @@
 """The course's notebooks as files: which there are, their parameters, their tagged cells."""
 
 import ast
+import functools
 import importlib
 import re
 import reprlib
@@ -142,7 +143,65 @@ def imports(notebook: Path) -> str:
 
 def imports_tensorflow(notebook: Path) -> bool:
     """Whether one of its cells imports TensorFlow or Keras."""
-    return bool(re.search(r"(?m)^(import|from) (tensorflow|keras)\b", imports(notebook)))
+    return _imports(notebook, r"(import|from) (tensorflow|keras)\b")
+
+
+def _imports(notebook: Path, pattern: str) -> bool:
+    return bool(re.search(f"(?m)^{pattern}", imports(notebook)))
+
+
+def needed(notebook: Path, others: Iterable[Path]) -> list[Path]:
+    """Those of `others` whose files a notebook reads, as its heading says, or in turn one of those.
+
+    A notebook whose heading does not say so, in the way of the course, needs all that come before.
+    """
+    others = list(others)
+    found = [notebook]
+    for one in found:  # which grows meanwhile
+        numbers = _needs(one)
+        found += [
+            other
+            for other in others
+            if other not in found
+            and other.name < one.name
+            and (numbers is None or other.name[:2] in numbers)
+        ]
+    return [other for other in others if other in found[1:]]
+
+
+def _needs(notebook: Path) -> list[str] | None:
+    """The numbers after "needs:" in a notebook's heading; None if it says nothing so simple."""
+    with suppress(WorkshopError, OSError):
+        return _read_needs(notebook, notebook.stat().st_mtime_ns)
+    return None
+
+
+@functools.cache
+def _read_needs(notebook: Path, changed: int) -> list[str] | None:
+    cells = files.read_notebook(notebook)["cells"]
+    words = re.search(r"(?m)^About \d+ minutes · needs: (.+)$", source(cells[0]) if cells else "")
+    if words and re.fullmatch(r"nothing|.*; none of their files", words[1]):
+        return []
+    if words and re.fullmatch(r"notebooks? \d+((,| and) \d+)*", words[1]):
+        return [number.zfill(2) for number in re.findall(r"\d+", words[1])]
+    return None
+
+
+def awaited(selected: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Which ones have to have ended before a notebook begins: {notebook: those, before it}.
+
+    They are what it needs, and if it builds firmware those that do, too, since a home has one place
+    for that.
+    """
+    selected = list(selected)
+    building = [
+        one for one in selected if _imports(one, r"from workshop_utils import .*\bfirmware\b")
+    ]
+    found = {}
+    for number, one in enumerate(selected):
+        needs = needed(one, selected[:number]) + (building if one in building else [])
+        found[one] = [other for other in selected[:number] if other in needs]
+    return found
 
 
 def _accept(notebook: Path, values: Mapping[str, Any], parameter: str) -> None:

@@ -31,7 +31,7 @@ from workshop_utils.running import metrics, notebooks
 RECORD = "run.json"
 SCHEMA = Path(__file__).parent / "schemas" / RECORD
 
-_UNDONE = ("failed", "not run")
+OK, FAILED, UP_TO_DATE, NOT_RUN = "ok", "failed", "up to date", "not run"
 
 
 class Record:
@@ -70,7 +70,7 @@ class Record:
             "machine": machine.describe(),
             "versions": machine.versions(),
             "notebooks": [
-                {"name": path.stem, "status": "not run", "seconds": 0.0} for path in selected
+                {"name": path.stem, "status": NOT_RUN, "seconds": 0.0} for path in selected
             ],
             "metrics": {},
         }
@@ -83,10 +83,10 @@ class Record:
 
     def keep(self, notebook: Path) -> None:
         """One notebook's former result is up to date."""
-        self._note(notebook, "up to date", 0.0)
+        self._note(notebook, UP_TO_DATE, 0.0)
 
     def add(self, notebook: Path, status: str, seconds: float) -> None:
-        """One notebook has run: 'ok' or 'failed'."""
+        """One notebook has run: OK or FAILED."""
         self._note(notebook, status, seconds)
         self._write()
 
@@ -97,7 +97,9 @@ class Record:
 
     def finish(self, failure: str | None = None) -> None:
         """The run is at its end. failure: the sentence to end with. Computes the metrics."""
-        failed = {row["name"] for row in self.content["notebooks"] if row["status"] in _UNDONE}
+        failed = {
+            row["name"] for row in self.content["notebooks"] if row["status"] in (FAILED, NOT_RUN)
+        }
         self.content.update(
             finished=True, failure=failure, metrics=metrics.measure(failed, self._home)
         )

@@ -15,7 +15,7 @@ from typing import Any
 
 from workshop_utils import files, paths
 from workshop_utils.paths import Home
-from workshop_utils.running.notebooks import parameters
+from workshop_utils.running.notebooks import needed, parameters
 
 
 def environment() -> str:
@@ -43,16 +43,20 @@ def key(notebook: Path, values: dict[str, Any], environment: str, home: Home | N
     """A hash of everything that a notebook's results depend on.
 
     notebook: path. values: {name: value}, the parameters given to it. environment: from the
-    function of that name. Artifacts that earlier notebooks make belong to it, as they are now, and
-    so do files that parameters name.
+    function of that name. Artifacts that the notebooks make that it needs belong to it, as they are
+    now, and so do files that parameters name.
     """
     cells = files.read_notebook(notebook)["cells"]
     content = [(cell["cell_type"], cell["source"], cell["metadata"]) for cell in cells]
-    earlier = _artifacts(home, lambda maker: maker < notebook.stem)
+    makers = [
+        paths.NOTEBOOKS_DIR / f"{maker}.ipynb" for maker in (home or paths.home()).made_by.values()
+    ]
+    earlier = {one.stem for one in needed(notebook, makers)}
+    given = _artifacts(home, earlier.__contains__)
     named = {
         name: _named(notebook, value) for name, value in (parameters(notebook) | values).items()
     }
-    return _hash(content, values, environment, earlier, named)
+    return _hash(content, values, environment, given, named)
 
 
 def _named(notebook: Path, value: Any) -> str | None:

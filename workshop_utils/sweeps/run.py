@@ -23,6 +23,7 @@ from workshop_utils import (
     training,
 )
 from workshop_utils.paths import Home
+from workshop_utils.upstream import many_imports
 
 METRICS = {
     "test_error": "mean squared error of the int8 model on the test set",
@@ -70,7 +71,9 @@ def run(values: dict[str, Any], home: Path, workplace: Path) -> dict[str, Any]:
 def _start_tensorflow() -> None:
     """Import TensorFlow, once per process, and tell it to leave the other cores to the others."""
     quiet.tensorflow()
-    import tensorflow as tf
+    with many_imports():
+        import keras  # noqa: F401
+        import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
