@@ -32,8 +32,9 @@ def learn(name, seed):
     int8 = convert.to_int8(model, dataset.x_train[:500])
     runtime = inference.best_runtime()
     test = dataset.x_test, dataset.y_test
+    answers = model(dataset.x_test[:, None]).numpy()[:, 0]  # evaluate() compiles first
     errors = {
-        "float": model.evaluate(*test, verbose=0)[0],
+        "float": float(np.mean((answers - dataset.y_test) ** 2)),
         f"int8 on {runtime}": inference.evaluate(int8, *test, runtime),
     }
     return errors, data.noise_floor(*test)

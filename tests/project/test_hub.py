@@ -94,13 +94,60 @@ def course(open_folder):
     return copy
 
 
+PASSWORD = "a long enough password"
+
+
+async def sign_up(url, name, password):
+    async with httpx.AsyncClient(follow_redirects=True, timeout=HUNG) as browser:
+        await browser.get(f"{url}/hub/signup")
+        xsrf = next(cookie.value for cookie in browser.cookies.jar if cookie.name == "_xsrf")
+        form = {"username": name, "signup_password": password,
+                "signup_password_confirmation": password, "_xsrf": xsrf}  # fmt: skip
+        return await browser.post(f"{url}/hub/signup", data=form)
+
+
+async def authorize(instructor, name, **form):
+    """What the button on the page for admins sends."""
+    form = form or {"_xsrf": instructor.xsrf("/hub/")}
+    answer = await instructor.browser.post(f"{instructor.url}/hub/authorize/{name}", data=form)
+    assert answer.status_code == 200
+    return answer
+
+
+# bcrypt takes a third of a second per password, and there are many. Beside a file of this name new
+# passwords cost what they do for a class; without it, as little as bcrypt can. Attendees' Pythons,
+# which find this too, have no HUB_STATE.
+AS_IN_A_CLASS = "as_in_a_class"
+CHEAP = f"""
+import os
+if "HUB_STATE" in os.environ:
+    import bcrypt, pathlib
+    usual, place = bcrypt.gensalt, pathlib.Path(__file__).with_name({AS_IN_A_CLASS!r})
+    bcrypt.gensalt = lambda: usual() if place.exists() else usual(4)
+"""
+
+
 @pytest.fixture(scope="module")
 def url(course, open_folder, kernel_python):
-    """A hub for a trial, with less than is allowed out of the box; as root, a user id for each."""
+    """A hub for a class, with less than is allowed out of the box; as root, a user id for each.
+
+    Of the accounts, `instructor` is the admin's, `anna` and `ben` may log in, and `mia` waits.
+    """
     state = open_folder / "state"
     state.mkdir()
+    (state / "sitecustomize.py").write_text(CHEAP)
     settings = {"HUB_COURSE_PYTHON": kernel_python, "HUB_MEMORY": "1G", "HUB_PROCESSES": PROCESSES}
+    settings |= {"HUB_TRIAL_PASSWORD": "", "PYTHONPATH": str(state)}
+
+    async def fill(url):
+        for name in ("instructor", "anna", "ben", "mia"):
+            assert (await sign_up(url, name, PASSWORD)).status_code == 200
+        async with simulated.Attendee(url, "instructor", PASSWORD) as instructor:
+            for name in ("anna", "ben"):
+                await authorize(instructor, name)
+
     with simulated.running_hub(course, state, **settings) as url:
+        asyncio.run(fill(url))
         yield url
 
 
@@ -118,8 +165,8 @@ def together(function):
 
     async def with_both(url, **fixtures):
         async with (
-            simulated.Attendee(url, "anna") as anna,
-            simulated.Attendee(url, "ben") as ben,
+            simulated.Attendee(url, "anna", PASSWORD) as anna,
+            simulated.Attendee(url, "ben", PASSWORD) as ben,
         ):
             await asyncio.gather(anna.start(), ben.start())
             await function(anna, ben, **fixtures)
@@ -172,7 +219,7 @@ def test_a_second_login_finds_what_was_changed_and_gets_what_is_new(url, course,
             notebook["metadata"]["edition"] = 2
             (course / name).write_text(json.dumps(notebook))
             new[name] = (course / name).read_text()
-        async with simulated.Attendee(url, "anna") as again:
+        async with simulated.Attendee(url, "anna", PASSWORD) as again:
             await again.start()
             answer = await again.api("GET", f"contents/{mine}?type=file&format=text")
             assert answer["content"] == "my work"
@@ -259,18 +306,22 @@ def test_nobody_reaches_another_home_or_process(url, course, open_folder):
 
     @together
     async def check(anna, ben):
-        server = int(await run(ben, "import os; print(os.getppid())"))
-        await run(ben, f"open({str(secret)!r}, 'w').write('of Ben')")
-        code = PRY.format(
-            secret=str(secret), server=server, state=str(open_folder / "state"), course=str(course)
-        )
-        first, *others = (await run(anna, code)).splitlines()
-        assert first == "own worked"
-        assert len(others) == 11
-        assert all(line.endswith(" refused") for line in others), others
-        assert secret.read_text() == "of Ben"
-        # The same attempts tell the difference where there is one: for Ben, most of it works.
-        seen = (await run(ben, code)).splitlines()
+        async with ben.kernel(NOTEBOOK) as kernel:
+            write = f"open({str(secret)!r}, 'w').write('of Ben')"
+            server, _ = await kernel.execute(f"import os; {write}; print(os.getppid())")
+            code = PRY.format(
+                secret=str(secret),
+                server=int(server),
+                state=str(open_folder / "state"),
+                course=str(course),
+            )
+            first, *others = (await run(anna, code)).splitlines()
+            assert first == "own worked"
+            assert len(others) == 11
+            assert all(line.endswith(" refused") for line in others), others
+            assert secret.read_text() == "of Ben"
+            # The same attempts tell the difference where there is one: for Ben, most of it works.
+            seen = (await kernel.execute(code))[0].splitlines()
         assert {"list worked", "read worked", "environment worked", "signal worked"} <= set(seen)
 
     asyncio.run(check(url))
@@ -302,7 +353,7 @@ def test_nobody_listens_in_on_another_kernel(url, open_folder):
 
     @together
     async def check(anna, ben):
-        async with ben.kernel(NOTEBOOK) as kernel:
+        async with ben.kernel(NOTEBOOK) as kernel, anna.kernel(NOTEBOOK) as ear:
             folder = home(open_folder, "ben") / ".local/share/jupyter/runtime"
             connection = json.loads((folder / f"kernel-{kernel.id}.json").read_text())
 
@@ -310,11 +361,11 @@ def test_nobody_listens_in_on_another_kernel(url, open_folder):
                 code = LISTEN.format(
                     keys=repr(keys), port=connection["iopub_port"], seconds=seconds
                 )
-                listening = asyncio.create_task(run(anna, code))
+                listening = asyncio.create_task(ear.execute(code))
                 while not listening.done():
                     talk = "for _ in range(10): print('whispered'); time.sleep(0.1)"
                     await kernel.execute(f"import time\n{talk}")
-                return await listening
+                return (await listening)[0].strip()
 
             assert await heard_by_anna("", 3) == "silence"
             # With the key, which only Ben and root can read, she would hear it.
@@ -431,11 +482,9 @@ def test_a_trial_without_root_works_and_stops_idle_servers(course, open_folder, 
             active = [asyncio.create_task(stay_active(one)) for one in (anna, ben)]
             await asyncio.gather(anna.start(), ben.start())
             there = str(state / "homes" / "ben" / "course" / NOTEBOOK)
-            assert await run(anna, f"print(len(open({there!r}).read()) > 1000)") == "True"
-            users = await asyncio.gather(
-                *(run(one, "import os; print(os.getuid())") for one in (anna, ben))
-            )
-            assert set(users) == {str(STRANGER if ROOT else os.getuid())}
+            code = f"import os; print(os.getuid(), len(open({there!r}).read()) > 1000)"
+            seen = await asyncio.gather(*(run(one, code) for one in (anna, ben)))
+            assert set(seen) == {f"{STRANGER if ROOT else os.getuid()} True"}
             for task in active:
                 assert task.cancel(), "It had failed."
             until = time.monotonic() + HUNG
@@ -489,26 +538,6 @@ def test_a_folder_that_attendees_cannot_reach_is_named(course, tmp_path):
     assert f"only its owner may enter {closed}:" in line
 
 
-PASSWORD = "a long enough password"
-
-
-async def sign_up(url, name, password):
-    async with httpx.AsyncClient(follow_redirects=True, timeout=HUNG) as browser:
-        await browser.get(f"{url}/hub/signup")
-        xsrf = next(cookie.value for cookie in browser.cookies.jar if cookie.name == "_xsrf")
-        form = {"username": name, "signup_password": password,
-                "signup_password_confirmation": password, "_xsrf": xsrf}  # fmt: skip
-        return await browser.post(f"{url}/hub/signup", data=form)
-
-
-async def authorize(instructor, name, **form):
-    """What the button on the page for admins sends."""
-    form = form or {"_xsrf": instructor.xsrf("/hub/")}
-    answer = await instructor.browser.post(f"{instructor.url}/hub/authorize/{name}", data=form)
-    assert answer.status_code == 200
-    return answer
-
-
 async def may_log_in(url, name, password=PASSWORD):
     try:
         async with simulated.Attendee(url, name, password):
@@ -518,34 +547,9 @@ async def may_log_in(url, name, password=PASSWORD):
         return False
 
 
-# bcrypt takes a third of a second per password, and there are many. Beside a file of this name new
-# passwords cost what they do for a class; without it, as little as bcrypt can.
-AS_IN_A_CLASS = "as_in_a_class"
-CHEAP = f"""
-import bcrypt, pathlib
-usual, place = bcrypt.gensalt, pathlib.Path(__file__).with_name({AS_IN_A_CLASS!r})
-bcrypt.gensalt = lambda: usual() if place.exists() else usual(4)
-"""
-
-
-@pytest.fixture(scope="module")
-def accounts(course, open_folder, kernel_python):
-    """A hub with accounts, of which `instructor` is the admin's and `anna` waits for him."""
-    state = open_folder / "own"
-    state.mkdir()
-    (state / "sitecustomize.py").write_text(CHEAP)
-    settings = {"HUB_COURSE_PYTHON": kernel_python, "HUB_TRIAL_PASSWORD": ""}
-    settings["PYTHONPATH"] = str(state)
-    with simulated.running_hub(course, state, **settings) as url:
-        for name in ("instructor", "anna"):
-            assert asyncio.run(sign_up(url, name, PASSWORD)).status_code == 200
-        yield url
-
-
 @needs_hub
-def test_accounts_of_their_own_are_the_default(accounts):
+def test_accounts_of_their_own_are_the_default(url):
     """Who signs up waits for an admin; the admin's name is taken by who signs up with it first."""
-    url = accounts
 
     async def check():
         assert (await sign_up(url, "iris", PASSWORD)).status_code == 200
@@ -559,15 +563,13 @@ def test_accounts_of_their_own_are_the_default(accounts):
 
 
 @needs_hub
-def test_what_an_admin_does_takes_a_form_with_a_token(accounts):
-    url = accounts
-
+def test_what_an_admin_does_takes_a_form_with_a_token(url):
     async def check():
         async with simulated.Attendee(url, "instructor", PASSWORD) as instructor:
             page = (await instructor.browser.get(f"{url}/hub/authorize")).text
-            assert 'method="post"' in page and "/hub/discard/anna" in page
+            assert 'method="post"' in page and "/hub/discard/mia" in page
             for action in ("authorize", "discard"):
-                address = f"{url}/hub/{action}/anna"
+                address = f"{url}/hub/{action}/mia"
                 # As a link or a picture on somebody's page would have the admin's browser do it.
                 assert (await instructor.browser.get(address)).status_code == 405
                 assert (await instructor.browser.post(address)).status_code == 403
@@ -575,20 +577,20 @@ def test_what_an_admin_does_takes_a_form_with_a_token(accounts):
                 assert (await instructor.browser.post(address, data=wrong)).status_code == 403
             password = {"new_password": "another password", **dict.fromkeys(
                 ["new_password_confirmation"], "another password")}  # fmt: skip
-            address = f"{url}/hub/change-password/anna"
+            address = f"{url}/hub/change-password/mia"
             assert (await instructor.browser.post(address, data=password)).status_code == 403
             assert (await instructor.browser.get(address, params=password)).status_code == 200
-            assert not await may_log_in(url, "anna")
-            await authorize(instructor, "anna")
-            assert await may_log_in(url, "anna")
-            assert not await may_log_in(url, "anna", "another password")
+            assert not await may_log_in(url, "mia")
+            await authorize(instructor, "mia")
+            assert await may_log_in(url, "mia")
+            assert not await may_log_in(url, "mia", "another password")
             password["_xsrf"] = instructor.xsrf("/hub/")
             assert (await instructor.browser.post(address, data=password)).status_code == 200
-            assert await may_log_in(url, "anna", "another password")
-        async with simulated.Attendee(url, "anna", "another password") as anna:
-            form = {"_xsrf": anna.xsrf("/hub/")}
+            assert await may_log_in(url, "mia", "another password")
+        async with simulated.Attendee(url, "mia", "another password") as mia:
+            form = {"_xsrf": mia.xsrf("/hub/")}
             for action in ("authorize", "discard"):
-                answer = await anna.browser.post(f"{url}/hub/{action}/instructor", data=form)
+                answer = await mia.browser.post(f"{url}/hub/{action}/instructor", data=form)
                 assert answer.status_code in (403, 404), "She is no admin."
 
     asyncio.run(check())
@@ -598,9 +600,7 @@ def test_what_an_admin_does_takes_a_form_with_a_token(accounts):
 @pytest.mark.parametrize(
     ("name", "password"), [("carla", "ä" * 37), ("dora", "x" * 1000), ("emma", "y" * 72)]
 )
-def test_passwords_may_be_longer_than_bcrypt_reads(accounts, name, password):
-    url = accounts
-
+def test_passwords_may_be_longer_than_bcrypt_reads(url, name, password):
     async def check():
         assert (await sign_up(url, name, password)).status_code == 200
         async with simulated.Attendee(url, "instructor", PASSWORD) as instructor:
@@ -620,8 +620,8 @@ def test_passwords_may_be_longer_than_bcrypt_reads(accounts, name, password):
 
 
 @needs_hub
-def test_a_password_that_is_too_short_is_refused_with_the_length_that_is_needed(accounts):
-    page = asyncio.run(sign_up(accounts, "frida", "2short!"))
+def test_a_password_that_is_too_short_is_refused_with_the_length_that_is_needed(url):
+    page = asyncio.run(sign_up(url, "frida", "2short!"))
     assert "at least 8 characters" in page.text
     assert "8 characters" in read("hub/README.md")
 
@@ -638,10 +638,9 @@ async def log_in(browser, url, name, password):
 
 
 @needs_hub
-def test_wrong_passwords_lock_nobody_out(accounts, open_folder):
+def test_wrong_passwords_lock_nobody_out(url, open_folder):
     """Somebody tries an account's passwords; its owner, from the same address, still gets in."""
-    url = accounts
-    (open_folder / "own" / AS_IN_A_CLASS).touch()
+    (open_folder / "state" / AS_IN_A_CLASS).touch()
 
     async def check():
         assert (await sign_up(url, "gina", PASSWORD)).status_code == 200
@@ -693,7 +692,7 @@ def test_no_cookie_goes_along_with_other_sites_requests(url):
                 if not value.startswith('""'):  # then it is taken away
                     seen[name, value.partition("ath=")[2]] = cookie.lower()
 
-        anna = simulated.Attendee(url, "anna")
+        anna = simulated.Attendee(url, "anna", PASSWORD)
         anna.browser.event_hooks["response"] = [note]
         async with anna:
             await anna.start()

@@ -37,16 +37,14 @@ def call(command, home, **options):
     )
 
 
-def apart(script, *words, home, network=True):
-    """Run a shell script with its own mounts and perhaps without network, if this user may."""
+def apart(script, *words, home, isolated="--mount", **options):
+    """Run a shell script with mounts (or else) of its own. None if this user may not."""
     unshare = shutil.which("unshare")
     if not unshare:
-        pytest.skip("no unshare here")
-    isolate = [unshare, "--user", "--map-root-user", "--mount"] + ["--net"] * (not network)
-    result = call([*isolate, shutil.which("sh"), "-c", script, "sh", *words], home)
-    if result.returncode == 99 or "unshare" in result.stderr:
-        pytest.skip("this user may not mount or isolate")
-    return result
+        return None
+    isolate = [unshare, "--user", "--map-root-user", isolated]
+    result = call([*isolate, shutil.which("sh"), "-c", script, "sh", *words], home, **options)
+    return None if result.returncode == 99 or "unshare" in result.stderr else result
 
 
 def is_one_sentence(result, *words):
@@ -57,16 +55,26 @@ def is_one_sentence(result, *words):
         assert word in line, line
 
 
-def test_bare_environment(tmp_path):
-    """No HOME, no locale, no terminal; a folder with spaces and umlauts; no temporary file stays.
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A run without HOME, locale, terminal and, where this user may do without, network.
 
-    Notebook 3 trains; what TensorFlow has compiled it leaves in a file when it is ended.
+    Notebook 3 trains; what TensorFlow has compiled it leaves in a file when it is ended. Returns
+    what `call` does, the run's home, its folder of temporary files, and whether it had no network.
     """
-    home, temporary = tmp_path / "Übungen für Anfänger", tmp_path / "tmp"
+    folder = tmp_path_factory.mktemp("bare")
+    home, temporary = folder / "Übungen für Anfänger", folder / "tmp"
     temporary.mkdir()
-    bare = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "TMPDIR": str(temporary)}
+    env = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "TMPDIR": str(temporary)}
     words = [*WORKSHOP, "run", "--from", "02", "--to", "03", "-p", "EPOCHS=1"]
-    result = call(words, home, env=bare)
+    script = 'ip link set lo up 2>/dev/null || exit 99; exec "$@"'
+    result = apart(script, *words, home=home, isolated="--net", env=env)
+    return result or call(words, home, env=env), home, temporary, bool(result)
+
+
+def test_bare_environment(bare):
+    """A folder with spaces and umlauts, too; and no temporary file stays."""
+    result, home, temporary, _ = bare
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert (home / "models" / "dataset.npz").is_file()
@@ -90,9 +98,10 @@ def test_a_project_in_a_folder_with_spaces_and_umlauts(tmp_path):
     assert len((project / "answers of the chip.csv").read_text().splitlines()) == 257
 
 
-def test_without_network(tmp_path):
-    script = 'ip link set lo up 2>/dev/null || exit 99; exec "$@"'
-    result = apart(script, *RUN, home=tmp_path, network=False)
+def test_without_network(bare):
+    result, *_, isolated = bare
+    if not isolated:
+        pytest.skip("this user may not take away the network")
     assert result.returncode == 0, result.stderr
 
 
@@ -109,6 +118,8 @@ def test_a_full_disk_or_a_read_only_folder_is_one_sentence(tmp_path, mount, word
     home = tmp_path / "home"
     home.mkdir()
     result = apart(script, home, *RUN, "--output", output, home=home)
+    if result is None:
+        pytest.skip("this user may not mount")
     if "Cannot write" in words:  # a cell failed, so there is an executed copy, in another folder
         copy = f"\nThe executed copy is {output / '02_dataset.ipynb'}.\n"
         assert result.stderr.endswith(copy)
