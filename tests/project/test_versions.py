@@ -198,7 +198,7 @@ def test_what_tests_need_changes_nothing_of_the_course():
         )
         assert installed <= with_tests, where
     names = {requirement.name for requirement, _ in course}
-    assert not names & {"ruff", "mypy", "hypothesis", "playwright", "deptry", "pytest", "nbval"}
+    assert not names & {"ruff", "mypy", "hypothesis", "playwright", "deptry"}
 
 
 def test_conda_gets_what_pyproject_wants():

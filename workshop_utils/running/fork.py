@@ -276,7 +276,7 @@ def serve(descriptor: int) -> None:
             if pid == 0:
                 try:
                     arguments = _become_a_kernel(json.loads(request), added, channel, zygote)
-                except OSError:
+                except Exception:
                     channel.send(_REFUSED)
                     raise
                 break
