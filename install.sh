@@ -101,6 +101,8 @@ explain() {
         *connect* | *'error sending'* | *'request failed'* | *proxy* | *'timed out'*) die "No" \
             "connection to the package index while $1: check the network (and the proxy or index," \
             "if you use one), $again; without a network: ./install.sh --offline DIR." ;;
+        *'from versions: none'*) die "The package index gave nothing while $1: look at pip's settings" \
+            "(pip config list, PIP_INDEX_URL, PIP_NO_INDEX) and at the network, $again." ;;
     esac
     die "Set-up failed while $1, for the reason above (exit code $2): mend that, $again."
 }
@@ -152,13 +154,13 @@ build() {
         { uv_only >"$SETUP/uv.txt"; } 2>/dev/null || true # pip will tell why
         step "making an environment for pip" "$python" -I -m venv "$place"
         place=$(bin "$place")
-        # PIP_USER: a user's setting that cannot apply inside a virtual environment.
-        step "downloading uv" env PIP_USER=0 PIP_RETRIES="${PIP_RETRIES:-2}" "$place/python" -I \
+        step "downloading uv" env PIP_RETRIES="${PIP_RETRIES:-2}" "$place/python" -I \
             -m pip download --quiet --disable-pip-version-check --no-input --require-hashes \
             --no-deps --only-binary :all: -r "$SETUP/uv.txt" -d "$SETUP/pip" "$@"
         set -- "$@" --find-links "$SETUP/pip" # .venv gets uv, too: from here, not from the network
-        step "installing uv" env PIP_USER=0 "$place/python" -I -m pip install --quiet --no-deps \
-            --no-index --find-links "$SETUP/pip" --only-binary :all: -r "$SETUP/uv.txt"
+        # Without the user's settings, such as PIP_USER, which cannot apply there.
+        step "installing uv" env PIP_CONFIG_FILE=/dev/null "$place/python" -I -m pip install \
+            --isolated --quiet --no-deps --no-index --find-links "$SETUP/pip" -r "$SETUP/uv.txt"
     fi
     # uv is told what the user has told pip. A crowded classroom network is slow.
     : "${PIP_INDEX_URL:=$(pip_says "$place" index-url)}" "${PIP_CERT:=$(pip_says "$place" cert)}"

@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -284,8 +285,31 @@ def test_counting_says_how_long_it_takes(program, capsys, monkeypatch):
     monkeypatch.setattr(emulator, "SILENT_SECONDS", 0)
     emulator.run(program("predicts_and_prints"))
     said = capsys.readouterr().err
-    assert "Emulating: 22 inferences so far\n" in said
-    assert re.search(r"Counting instructions: 11 of 22 inferences, about \d+ s left\n", said)
+    assert "Emulating, pass 1 of 2: 22 inferences so far\n" in said
+    assert re.search(
+        r"Counting instructions, pass 2 of 2: 11 of 22 inferences, about \d+ s left\n", said
+    )
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGVTALRM"), reason="this system has no such signal")
+def test_a_signal_stops_it_wherever_it_is(program):
+    """Python drops what is raised while Unicorn calls back."""
+    machine = emulator.Machine(elf.Elf(program("babbles")))
+
+    def ring(number, frame):
+        raise TimeoutError(number)
+
+    before = signal.signal(signal.SIGVTALRM, ring)
+    try:
+        for tenth in range(1, 6):
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.02 * tenth)  # of this process's own time
+            with pytest.raises(TimeoutError):
+                machine.run(1_000_000_000)
+            assert signal.getsignal(signal.SIGVTALRM) is ring and not machine.finished
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def test_a_program_that_never_stops_printing_hangs(program, monkeypatch):

@@ -6,9 +6,12 @@ the next tick is always due.
 """
 
 import re
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,7 +93,7 @@ def run(
     import numpy as np
 
     image = Elf(elf)
-    progress = _Progress("Emulating", inferences)
+    progress = _Progress("Emulating" + ", pass 1 of 2" * count, inferences)
     machine = _run_while_it_prints(image, board, instruction_limit, progress)
     if not machine.finished:
         raise WorkshopError(
@@ -98,7 +101,7 @@ def run(
             f"{console.END!r} and is {machine.place()}{machine.lost_characters()}."
         )
     console.check_console(machine.console)
-    counting = _Progress("Counting instructions", progress.done)
+    counting = _Progress("Counting instructions, pass 2 of 2", progress.done)
     return Result(
         console=machine.console,
         led=np.array(machine.chip.led, dtype=np.uint8),
@@ -169,6 +172,36 @@ class _Progress:
         if self.total and left is not None:
             far = f"{self.done:,} of {self.total:,} inferences, about {time_left(left)}"
         print(f"{self.what}: {far}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _signals_after(stop: Callable[[], None]) -> Iterator[None]:
+    """Let a signal, such as Ctrl-C, stop what the block does, and handle it after the block.
+
+    Python would handle it as soon as Unicorn calls back, and drop the exception that this raises.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python handles signals in that one.
+        return
+    noted: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        noted.append(number)
+        stop()
+
+    handlers = {}
+    for one in signal.valid_signals():
+        if callable(handler := signal.getsignal(one)):
+            handlers[int(one)] = handler
+    for number in handlers:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in noted:
+            handlers[number](number, None)
 
 
 # ---- The board
@@ -299,7 +332,8 @@ class Machine:
     def _start(self, address: int, instruction_limit: int) -> None:
         unicorn = self.unicorn
         try:
-            self.core.emu_start(address, 0xFFFFFFFE, count=instruction_limit)
+            with _signals_after(self.core.emu_stop):
+                self.core.emu_start(address, 0xFFFFFFFE, count=instruction_limit)
         except unicorn.UcError as error:
             reasons = {
                 unicorn.UC_ERR_INSN_INVALID: "it came to a trap or an undefined instruction",

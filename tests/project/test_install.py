@@ -153,6 +153,7 @@ def test_a_failing_stage_is_one_sentence_and_the_next_repairs(course):
         ("boot", "Error: [Errno 13] Permission denied: 'x'", "Writing was refused"),
         ("pip", "WARNING: NewConnectionError: connection broken\nERROR: none", "No connection"),
         ("pip", "ERROR: ... [SSL: CERTIFICATE_VERIFY_FAILED] ...", "certificate was refused"),
+        ("pip", "ERROR: Could not find uv==1 (from versions: none)", "PIP_NO_INDEX"),
         ("venv", "Error: [Errno 30] Read-only file system: 'x'", "Writing was refused"),
         ("sync", "cause: No space left on device (os error 28)", "disk became full"),
         ("sync", "cause: tunnel error: proxy authorization required", "No connection"),
@@ -292,9 +293,16 @@ def test_all_of_it_with_and_without_a_network(tmp_path):
     """In a network namespace of its own, where that is allowed; else with a dead index alone."""
     real = RealCourse(tmp_path)
     write(real.folder, {"notebooks/01_a.ipynb": "as it came", "jupyter/etc/a/b.json": "{}"})
-    write(real.base, {"pip.conf": f"[global]\nindex-url = {real.online['PIP_INDEX_URL']}\n"})
+    settings = f"index-url = {real.online['PIP_INDEX_URL']}\nuser = true\nno-binary = :all:\n"
+    write(real.base, {"pip.conf": f"[global]\n{settings}"})
     # Some settings of the user's would disturb a virtual environment.
-    disturbing = {"PIP_USER": 1, "UV_SYSTEM_PYTHON": 1, "PYTHONDONTWRITEBYTECODE": 1}
+    disturbing = {
+        "PIP_USER": 1,
+        "PIP_TARGET": "/elsewhere",
+        "PIP_PREFIX": "/elsewhere",
+        "UV_SYSTEM_PYTHON": 1,
+        "PYTHONDONTWRITEBYTECODE": 1,
+    }
     disturbing |= {**real.online, "PIP_INDEX_URL": "", "PIP_CONFIG_FILE": real.base / "pip.conf"}
     assert real.run("--run", "x", **disturbing).stdout == "['run', 'x']\n" and real.is_ready()
     (packages,) = real.venv.glob("lib/*/site-packages")

@@ -3,9 +3,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def test_run_gives_each_notebook_its_own_parameters(small_course, tmp_path):
     assert printed(output / "02_second.ipynb") == "second 5\n"
     assert len(lines) == 2 and all(re.search(r"ok +\d+\.\d s", line) for line in lines)
     assert "second 5" in page.read_text()
-    assert sorted(p.name for p in output.iterdir()) == [
+    assert sorted(path.name for path in output.glob("[!.]*")) == [
         "01_first.ipynb",
         "02_second.ipynb",
         "report.html",
@@ -69,81 +71,117 @@ while not pathlib.Path("there-{}").exists():
 """
 
 
+def write_pair(folder, *ends):
+    """02_x and 03_x, which wait for each other and then do what `ends` says."""
+    (folder / "02_second.ipynb").unlink()
+    for own, other, end in zip(("02", "03"), ("03", "02"), ends, strict=True):
+        write_notebook(folder / f"{own}_x.ipynb", MEET.format(own, other), end, needs="notebook 1")
+
+
 def test_two_run_at_a_time_and_each_after_what_it_needs(small_course, tmp_path):
-    """02 and 03 wait for each other, and 04 for 02; the lines are in order all the same."""
-    (small_course / "02_second.ipynb").unlink()
-    slow = "while not pathlib.Path('there-04').exists(): time.sleep(0.01)"
-    write_notebook(
-        small_course / "02_left.ipynb", MEET.format("02", "03"), slow, needs="notebook 1"
-    )
-    write_notebook(small_course / "03_right.ipynb", MEET.format("03", "02"), needs="notebook 1")
+    """02 and 03 wait for each other, then 02 for 04, and 04 for 03. Each is said when it ends."""
+    write_pair(small_course, "while not pathlib.Path('there-04').exists(): time.sleep(0.01)", "1")
     last = "import pathlib; pathlib.Path('there-04').touch(); print('last')"
     write_notebook(small_course / "04_last.ipynb", last, needs="notebook 3")
     lines, before = [], Path.cwd()
     page = course.run(notebooks.select(), {}, tmp_path / "out", lines.append)
-    assert [line.split()[1:3] for line in lines] == [
-        ["01_first", "ok"],
-        ["02_left", "ok"],
-        ["03_right", "ok"],
-        ["04_last", "ok"],
-    ]
+    said = [" ".join(line.split()[:3]) for line in lines]
+    assert said[:2] == ["[1/4] 01_first ok", "[3/4] 03_x ok"]
+    assert sorted(said[2:]) == ["[2/4] 02_x ok", "[4/4] 04_last ok"]
     assert "last" in page.read_text() and Path.cwd() == before
     assert [row["status"] for row in records.read(tmp_path / "out")["notebooks"]] == ["ok"] * 4
 
 
-@pytest.mark.parametrize("failing", ["02", "03"])
+BROKEN, WHOLE = "raise ValueError('broken')", "print('to the end')"
+
+
+@pytest.mark.parametrize("failing", [["02"], ["03"], ["02", "03"]])
 def test_what_runs_beside_one_that_fails_ends_and_nothing_else_begins(
     small_course, tmp_path, failing
 ):
-    (small_course / "02_second.ipynb").unlink()
-    for own, other in (("02", "03"), ("03", "02")):
-        end = "raise ValueError('broken')" if own == failing else "print('to the end')"
-        path = small_course / f"{own}_x.ipynb"
-        write_notebook(path, MEET.format(own, other), end, needs="notebook 1")
+    write_pair(small_course, *(BROKEN if one in failing else WHOLE for one in ("02", "03")))
     write_notebook(small_course / "04_last.ipynb", "1", needs="notebooks 2 and 3")
     out, lines = tmp_path / "out", []
     with pytest.raises(WorkshopError) as failed:
         course.run(notebooks.select(), {}, out, lines.append)
-    named = f"{failing}_x.ipynb"
-    assert str(failed.value).startswith(f"{named}, cell In [2]: ValueError: broken")
-    assert str(failed.value).endswith(f"The executed copy is {out / named}.")
-    well = "03" if failing == "02" else "02"
-    assert "to the end" in printed(out / f"{well}_x.ipynb") and not (out / "04_last.ipynb").exists()
+    sentences = str(failed.value).splitlines()
+    for number in failing:
+        copy = out / f"{number}_x.ipynb"
+        assert sentences.pop(0) == f"{copy.name}, cell In [2]: ValueError: broken"
+        assert sentences.pop(0) == f"The executed copy is {copy}."
+    assert not sentences and not (out / "04_last.ipynb").exists()
     words = {row["name"][:2]: row["status"] for row in records.read(out)["notebooks"]}
-    assert words == {"01": "ok", failing: "failed", well: "ok", "04": "not run"}
+    ends = {number: "failed" if number in failing else "ok" for number in ("02", "03")}
+    assert words == {"01": "ok", "04": "not run", **ends}
+    assert {line.split()[0]: line.split()[2] for line in lines} == {
+        "[1/4]": "ok",
+        "[2/4]": ends["02"],
+        "[3/4]": ends["03"],
+    }
     page = (out / "report.html").read_text()
-    assert "to the end" in page and "broken" in page
+    assert "broken" in page and ("to the end" in page) == (len(failing) == 1)
 
 
-def test_whatever_ends_a_run_ends_its_kernels(small_course, tmp_path):
+def test_whatever_ends_a_run_ends_its_kernels_and_replaces_nothing(small_course, tmp_path, capfd):
     """As Ctrl-C does while two of them are at work."""
-    (small_course / "02_second.ipynb").unlink()
-    for own, other in (("02", "03"), ("03", "02")):
-        path = small_course / f"{own}_x.ipynb"
-        write_notebook(path, MEET.format(own, other), "time.sleep(1000)", needs="notebook 1")
+    write_pair(small_course, *["time.sleep(1000)"] * 2)
     before = set(psutil.Process().children(recursive=True))
 
-    def say(line):
+    def interrupt():
         both = [small_course / "there-02", small_course / "there-03"]
-        until = time.monotonic() + 300
         while not all(path.exists() for path in both):
-            assert time.monotonic() < until
             time.sleep(0.01)
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGINT)
 
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        course.run(notebooks.select(), {}, tmp_path / "out", say)
+        course.run(notebooks.select(), {}, tmp_path / "out", say=lambda line: None)
     assert set(psutil.Process().children(recursive=True)) <= before
+    assert [path.name for path in (tmp_path / "out").glob("*.ipynb")] == ["01_first.ipynb"]
+    assert capfd.readouterr().err == ""
     with files.artifacts_locked():
         pass
 
 
+def test_no_notebook_begins_once_the_run_is_to_end(small_course, tmp_path, monkeypatch):
+    """Not even one whose kernel was starting then, as with --resume."""
+    write_notebook(small_course / "02_second.ipynb", "open('there', 'w')", needs="nothing")
+    runs, start, prepare = [], course.Kernel, course._Run.__init__
+
+    def prepared(run, *arguments):
+        runs.append(run)
+        prepare(run, *arguments)
+
+    def started(notebook, *arguments):
+        until = time.monotonic() + 300
+        while notebook.stem == "02_second" and not runs[0]._ends.is_set():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        return start(notebook, *arguments)
+
+    def say(line):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(course._Run, "__init__", prepared)
+    monkeypatch.setattr(course, "Kernel", started)
+    with pytest.raises(KeyboardInterrupt):
+        course.run(notebooks.select(), {}, tmp_path / "out", say, resume=True)
+    assert not (small_course / "there").exists()
+
+
+def test_two_runs_do_not_share_a_folder(small_course, tmp_path):
+    out = tmp_path / "out"
+    course.run(notebooks.select(only="01"), {}, out, say=lambda line: None)
+    with (
+        files.locked(out / ".run.lock", "not now"),
+        pytest.raises(WorkshopError, match=r"Another run is at work in .*out; choose another"),
+    ):
+        course.run(notebooks.select(), {}, out, say=lambda line: None, home=Home(tmp_path / "x"))
+
+
 def test_bars_and_lines_share_a_terminal(small_course, tmp_path):
     """Two bars at a time; each line that is said stands by itself."""
-    (small_course / "02_second.ipynb").unlink()
-    for own, other in (("02", "03"), ("03", "02")):
-        path = small_course / f"{own}_x.ipynb"
-        write_notebook(path, MEET.format(own, other), *["1"] * 5, needs="notebook 1")
+    write_pair(small_course, "1", "1")
     program = "import pathlib; from workshop_utils import cli, paths; "
     program += f"paths.NOTEBOOKS_DIR = pathlib.Path({str(small_course)!r}); cli.main()"
     ours, theirs = pytest.importorskip("pty").openpty()
@@ -160,10 +198,10 @@ def test_bars_and_lines_share_a_terminal(small_course, tmp_path):
     os.close(ours)
     assert running.returncode == 0
     lines = screen(shown.decode())
-    assert [line.split()[:2] for line in lines[:3]] == [
-        ["[1/3]", "01_first"],
-        ["[2/3]", "02_x"],
-        ["[3/3]", "03_x"],
+    assert sorted(" ".join(line.split()[:3]) for line in lines[:3]) == [
+        "[1/3] 01_first ok",
+        "[2/3] 02_x ok",
+        "[3/3] 03_x ok",
     ]
     assert all(line.endswith(" s") for line in lines[:3])
     assert lines[3].startswith("The executed notebooks are in") and len(lines) == 4

@@ -28,10 +28,10 @@ def write(name, *last):
 
 
 def run(tmp_path, chosen=None, resume=True):
-    """Run the chain. Returns the words 'ok' and 'up', one per notebook."""
+    """Run the chain. Returns the words 'ok' and 'up', one per notebook, in order."""
     lines = []
     course.run(notebooks.select(), chosen or {}, tmp_path / "output", lines.append, resume=resume)
-    return [line.split()[2] for line in lines]
+    return [line.split()[2] for line in sorted(lines)]
 
 
 def test_a_second_run_skips_everything_and_says_so(chain, tmp_path):
@@ -187,3 +187,15 @@ def test_what_a_notebook_does_not_need_may_change(chain, tmp_path):
     assert run(tmp_path, {"SEED": 3}) == ["up", "ok", "up"]
     first.write_text("changed by hand")
     assert run(tmp_path, {"SEED": 3}) == ["ok", "up", "up"]
+
+
+def test_a_page_that_is_gone_comes_back_and_the_record_stays(chain, tmp_path):
+    output = tmp_path / "output"
+    record = (output / "run.json").read_bytes()
+    (output / page.REPORT).unlink()
+    assert run(tmp_path) == ["up", "up"]
+    assert '<hr id="03_small_model"' in (output / page.REPORT).read_text()
+    assert (output / "run.json").read_bytes() == record
+    (output / "run.json").unlink()
+    assert run(tmp_path) == ["up", "up"]
+    assert (output / "run.json").is_file()

@@ -95,6 +95,10 @@ def test_random_search_repeats_itself_and_nothing_else():
         ("mode: grid\nparameters: {NEURONS: []}", "empty"),
         ("mode: grid\nparameters: {LAYERS: [1, 5]}", "LAYERS is 5, but must be"),
         ("mode: grid\nparameters: {NEURONS: [4, 4]}", "twice"),
+        (
+            "mode: grid\nparameters:\n  SEED: [1, 2]\n  SEED: [3]",
+            "SEED is there twice, again in line 4",
+        ),
         ("mode: grid\nparameters: {NEURONS: {min: 4}}", "both min and max"),
         ("mode: grid\nparameters: {NEURONS: {min: 4, max: 2}}", "above max"),
         ("mode: grid\nparameters: {NEURONS: {min: 4, max: 8, steps: 2}}", "did you mean step?"),

@@ -1,12 +1,12 @@
 """The course's notebooks, executed with papermill, and a page to read them on."""
 
 import functools
-import shutil
+import logging
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,12 @@ def run(
     _require_own(output_dir, selected)
     with files.os_errors_as(f"Cannot make the folder {output_dir}"):
         output_dir.mkdir(parents=True, exist_ok=True)
-    with files.artifacts_locked(home), closing(_Run(selected, values, output_dir, home)) as one:
+    busy = f"Another run is at work in {paths.display_path(output_dir)}; choose another folder."
+    with (
+        files.artifacts_locked(home),
+        files.locked(output_dir / ".run.lock", busy),
+        closing(_Run(selected, values, output_dir, home)) as one,
+    ):
         return one.page(_above_bars(say) if progress else say, progress, resume)
 
 
@@ -87,43 +92,52 @@ class _Run:
     def page(self, say: Callable[[str], None], progress: bool, resume: bool) -> Path:
         """Run all, with the options of `run`. Returns the path of the page."""
         ends: dict[Path, Future[_End]] = {}
-        labels = {}
-        for number, (notebook, others) in enumerate(notebooks.awaited(self._selected).items()):
-            labels[notebook] = f"[{number + 1}/{len(self._selected)}] {notebook.stem}"
+        count = len(self._selected)
+        for number, (notebook, others) in enumerate(notebooks.awaited(self._selected).items(), 1):
+            label = f"[{number}/{count}] {notebook.stem}"
             awaited = [ends[one] for one in others]
-            bar = labels[notebook] if progress else None
             ends[notebook] = Future()
-            self._pool.submit(self._one, ends[notebook], notebook, awaited, bar, resume)
-        executed, failure, hint = [], None, ""
+            self._pool.submit(
+                self._one, ends[notebook], label, say, notebook, awaited, progress, resume
+            )
+        for end in as_completed(ends.values()):
+            end.result()  # which raises what was raised there
+        executed, failures, hints = [], [], []
         for notebook, end in ends.items():
-            status, seconds, problem = end.result()
+            status, _, failure = end.result()
             copy = self._output_dir / notebook.name
-            if status == UP_TO_DATE:
-                self._record.keep(notebook)
-                say(f"{labels[notebook]:<28} {status}")
-            elif status != NOT_RUN:
-                with self._lock:
-                    self._record.add(notebook, status, seconds)
-                say(f"{labels[notebook]:<28} {status:<6} {seconds:6.1f} s")
             if status != NOT_RUN and copy.exists():
                 executed.append(copy)
-            if problem and not failure:
-                failure = problem
-                hint = f"\nThe executed copy is {self._home.display_path(copy)}."
-                hint = hint if copy in executed else ""
+            if failure:
+                failures.append(failure)
+                hints.append(failure)
+                if copy in executed:
+                    hints.append(f"The executed copy is {self._home.display_path(copy)}.")
         page = self._output_dir / REPORT
-        if self._record.has_begun or not shows(page, executed):
-            self._record.finish(failure)
-            render(executed, page, self._record.content, parts=self._parts)
-        if failure:
-            raise WorkshopError(failure + hint)
+        former = None if self._record.has_begun else self._record.former()
+        if not former:
+            self._record.finish(" ".join(failures) or None)
+        if not (former and shows(page, executed)):
+            render(executed, page, former or self._record.content, parts=self._parts)
+        if failures:
+            raise WorkshopError("\n".join(hints))
         return page
 
-    def _one(self, end: Future[_End], *options: Any) -> None:
-        """In a thread of its own: run one notebook, tell `end`, and only then end its kernel."""
+    def _one(
+        self, end: Future[_End], label: str, say: Callable[[str], None], notebook: Path, *rest: Any
+    ) -> None:
+        """In a thread of its own: run one notebook, say and note how it ended, end its kernel."""
         with ExitStack() as kernels:
             try:
-                end.set_result(self._outcome(kernels, *options))
+                status, seconds, failure = self._outcome(kernels, label, notebook, *rest)
+                with self._lock:
+                    if status == UP_TO_DATE:
+                        self._record.keep(notebook)
+                        say(f"{label:<28} {status}")
+                    elif status != NOT_RUN:
+                        self._record.add(notebook, status, seconds)
+                        say(f"{label:<28} {status:<6} {seconds:6.1f} s")
+                end.set_result((status, seconds, failure))
             except BaseException as error:
                 self._ends.set()
                 end.set_exception(error)
@@ -131,9 +145,10 @@ class _Run:
     def _outcome(
         self,
         kernels: ExitStack,
+        label: str,
         notebook: Path,
         awaited: Sequence[Future[_End]],
-        bar: str | None,
+        progress: bool,
         resume: bool,
     ) -> _End:
         known = notebooks.parameters(notebook)
@@ -154,7 +169,9 @@ class _Run:
                 self._record.begin()
             started = time.monotonic()
             kernel = kernel or kernels.enter_context(self._kernel(notebook))
-            failure = execute(notebook, copy, own, kernel, bar)
+            if self._ends.is_set():  # while it started
+                return NOT_RUN, 0.0, None
+            failure = execute(notebook, copy, own, kernel, label if progress else None)
         seconds = time.monotonic() - started
         if failure:
             self._ends.set()
@@ -256,32 +273,37 @@ def execute(
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    workplace = Path(tempfile.mkdtemp(prefix="workshop-"))
-    draft = workplace / notebook.name
     failure = None
-    try:
-        papermill.execute_notebook(
-            notebook,
-            draft,
-            parameters=values,
-            engine_name=_engine(),
-            kernel_name=KERNEL,  # whatever the notebook was saved with
-            language="python",
-            progress_bar=bar and {"desc": bar, "leave": False, "bar_format": bar_layout("cells")},
-            km=kernel.manager,
-            start_timeout=_START_TIMEOUT,
-            store_widget_state=False,
-        )
-    except papermill.PapermillExecutionError as error:
-        failure = f"{notebook.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
-    except (DeadKernelError, RuntimeError):
-        if kernel.is_alive():
-            raise
-        failure = f"{notebook.name}: the kernel died; the machine may be out of memory."
-    finally:
-        if draft.exists():
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # a sentence says it below
+    with tempfile.TemporaryDirectory(prefix="workshop-", ignore_cleanup_errors=True) as workplace:
+        draft = Path(workplace, notebook.name)
+        try:
+            papermill.execute_notebook(
+                notebook,
+                draft,
+                parameters=values,
+                engine_name=_engine(),
+                kernel_name=KERNEL,  # whatever the notebook was saved with
+                language="python",
+                progress_bar=bar
+                and {"desc": bar, "leave": False, "bar_format": bar_layout("cells")},
+                km=kernel.manager,
+                start_timeout=_START_TIMEOUT,
+                store_widget_state=False,
+                coalesce_streams=True,  # or one text would be as many as its parts come in
+            )
+        except papermill.PapermillExecutionError as error:
+            failure = (
+                f"{notebook.name}, cell In [{error.exec_count}]: {error.ename}: {error.evalue}"
+            )
+        except (DeadKernelError, RuntimeError):
+            if kernel.is_alive():
+                raise
+            failure = (
+                f"{notebook.name}: the kernel died: a cell ended it, or the memory was too little."
+            )
+        if draft.exists() and not kernel.was_killed:
             files.write(copy, draft.read_bytes())
-        shutil.rmtree(workplace, ignore_errors=True)
     return failure
 
 

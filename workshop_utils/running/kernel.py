@@ -35,6 +35,7 @@ class Kernel:
         from jupyter_client.kernelspec import NoSuchKernel
 
         self.notebook = notebook
+        self.was_killed = False
         self.manager, self.clients = upstream.kernel_manager(KERNEL)
         arguments = [
             "--IPKernelApp.log_level=40",  # errors only
@@ -68,6 +69,7 @@ class Kernel:
 
     def kill(self) -> None:
         """End the kernel's process and nothing else, from any thread; `stop` is still to come."""
+        self.was_killed = True
         with suppress(AttributeError, ValueError):  # it has ended already
             self.manager.provisioner.process.kill()
 

@@ -20,6 +20,7 @@ the notebooks, and without TensorFlow.
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,16 @@ class Record:
             "metrics": {},
         }
         self.has_begun = False
+
+    def former(self) -> dict[str, Any] | None:
+        """What is in the place of this record, if it is one of the same notebooks."""
+        with suppress(WorkshopError, OSError):
+            content = read(self.path)
+            if [row["name"] for row in content["notebooks"]] == [
+                row["name"] for row in self.content["notebooks"]
+            ]:
+                return content
+        return None
 
     def begin(self) -> None:
         """A notebook is about to run."""

@@ -106,12 +106,27 @@ def _loaded(text: str) -> Any:
             if depth > MOST_DEPTH:
                 where = f" in line {event.start_mark.line + 1}" if event.start_mark else ""
                 raise WorkshopError(f"lists and mappings are more than {MOST_DEPTH} deep{where}.")
-        return yaml.load(text, Loader=loader)
+        return yaml.load(text, Loader=_once(loader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or "it cannot be understood"
         raise WorkshopError(f"it is not YAML{where}: {what}.") from error
+
+
+def _once(loader: Any) -> Any:
+    """YAML's loader, but one that raises WorkshopError for a name that is there twice."""
+
+    class Loader(loader):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [key.value for key, _ in node.value]
+            for number, (key, _) in enumerate(node.value):
+                if key.value in names[:number]:
+                    line = key.start_mark.line + 1
+                    raise WorkshopError(f"{key.value} is there twice, again in line {line}.")
+            return super().construct_mapping(node, deep)
+
+    return Loader
 
 
 def plan(content: Any, confirmed: bool = False) -> Plan:
