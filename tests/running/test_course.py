@@ -134,8 +134,12 @@ def test_whatever_ends_a_run_ends_its_kernels_and_replaces_nothing(small_course,
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
+    lines = []
     with pytest.raises(KeyboardInterrupt):
-        course.run(notebooks.select(), {}, tmp_path / "out", say=lambda line: None)
+        course.run(notebooks.select(), {}, tmp_path / "out", lines.append)
+    assert len(lines) == 1
+    words = [row["status"] for row in records.read(tmp_path / "out")["notebooks"]]
+    assert words == ["ok", "not run", "not run"]
     assert set(psutil.Process().children(recursive=True)) <= before
     assert [path.name for path in (tmp_path / "out").glob("*.ipynb")] == ["01_first.ipynb"]
     assert capfd.readouterr().err == ""

@@ -172,6 +172,8 @@ class _Run:
             if self._ends.is_set():  # while it started
                 return NOT_RUN, 0.0, None
             failure = execute(notebook, copy, own, kernel, label if progress else None)
+            if kernel.was_killed:
+                return NOT_RUN, 0.0, None
         seconds = time.monotonic() - started
         if failure:
             self._ends.set()
