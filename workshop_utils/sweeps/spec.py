@@ -119,11 +119,13 @@ def _once(loader: Any) -> Any:
 
     class Loader(loader):  # type: ignore[misc]
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            names = [key.value for key, _ in node.value]
-            for number, (key, _) in enumerate(node.value):
-                if key.value in names[:number]:
+            seen = set()
+            for key, _ in node.value:
+                name = str(key.value)
+                if name in seen:
                     line = key.start_mark.line + 1
-                    raise WorkshopError(f"{key.value} is there twice, again in line {line}.")
+                    raise WorkshopError(f"{name} is there twice, again in line {line}.")
+                seen.add(name)
             return super().construct_mapping(node, deep)
 
     return Loader
