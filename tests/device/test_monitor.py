@@ -81,17 +81,18 @@ class Player:
         self.thread.start()
 
     def unplug(self):
+        """The thread ends before its descriptor is closed, which may be another file's next."""
+        import termios
+
+        self.stopped.set()
+        termios.tcflush(self.port, termios.TCIOFLUSH)  # so that it does not wait in write()
+        self.thread and self.thread.join(60)
         os.close(self.own)
         os.close(self.port)
         self.own = None
 
     def end(self):
-        self.stopped.set()
         if self.own is not None:
-            import termios
-
-            termios.tcflush(self.port, termios.TCIOFLUSH)  # so that nobody waits in write()
-            self.thread and self.thread.join(5)
             self.unplug()
 
 
