@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DONE, FAILED, OPEN = "done", "failed", "open"
-_OF_RUN = {"ok": DONE, "up to date": DONE, "failed": FAILED}
+_OF_RUN = {records.OK: DONE, records.UP_TO_DATE: DONE, records.FAILED: FAILED}
 _LETTERS = {DONE: "ok", FAILED: "X", OPEN: "."}
 _COLOURS = {DONE: "#7cb89b", FAILED: "#d9776c", OPEN: "#eceff1"}
 _SIGNS = {DONE: "✓", FAILED: "×", OPEN: ""}

@@ -43,13 +43,14 @@ def run(
     selected: paths from `notebooks.select`. chosen: {name: value}, checked before anything runs;
     each notebook gets the ones it has. output_dir: None takes the home's. say: called with each
     line of progress. progress: show a bar per notebook on stderr. resume: skip a notebook whose
-    executed copy is there, if nothing has changed since: the notebook, its parameters, what earlier
-    notebooks made, what it made itself, the course's code and the installed versions. home: where
-    the notebooks find and put artifacts; None takes WORKSHOP_HOME. Returns the path of the page.
+    executed copy is there, if nothing has changed since: the notebook, its parameters, what the
+    notebooks made that it needs, what it made itself, the course's code and the installed versions.
+    home: where the notebooks find and put artifacts; None takes WORKSHOP_HOME. Returns the path of
+    the page.
     Raises WorkshopError when the folder holds files in the place of the run's that no run has made,
-    when another run is at work on the same artifacts, and when a notebook fails, naming notebook,
-    cell and error; the copies made so far, the failing one included, and the page are there to look
-    at.
+    when another run is at work on the same artifacts or in the same folder, and when notebooks
+    fail, naming notebook, cell and error of each; the copies made so far, the failing ones
+    included, and the page are there to look at.
     """
     values = notebooks.check_parameters(chosen, selected)
     home = home or paths.home()

@@ -116,7 +116,7 @@ def _times(record: dict[str, Any]) -> list[tuple[str, str, str, bool]]:
             row["name"],
             _time_or_status(row),
             f"{100 * row['seconds'] / longest:.0f}",
-            row["status"] == "failed",
+            row["status"] == records.FAILED,
         )
         for row in record["notebooks"]
     ]

@@ -43,8 +43,8 @@ def key(notebook: Path, values: dict[str, Any], environment: str, home: Home | N
     """A hash of everything that a notebook's results depend on.
 
     notebook: path. values: {name: value}, the parameters given to it. environment: from the
-    function of that name. Artifacts that the notebooks make that it needs belong to it, as they are
-    now, and so do files that parameters name.
+    function of that name. What the notebooks that it needs have made belongs to it, as it is now,
+    and so do files that parameters name.
     """
     cells = files.read_notebook(notebook)["cells"]
     content = [(cell["cell_type"], cell["source"], cell["metadata"]) for cell in cells]
