@@ -434,15 +434,15 @@ def workshop(home, *arguments, course=paths.NOTEBOOKS_DIR):
     )
 
 
-def test_a_missing_artifact_names_the_notebook_and_the_command(tmp_path):
+def test_a_missing_artifact_names_the_notebook_and_the_command(home):
     """On the terminal; and the notebook shows the sentence alone."""
-    result = workshop(tmp_path, "run", "--only", "06")
-    assert result.returncode == 1
+    result = CliRunner().invoke(main, ["run", "--only", "06"])
+    assert result.exit_code == 1
     assert "06_microcontroller.ipynb, cell In [3]: MissingArtifact" in result.stderr
     assert "notebook 05_tensorflow_lite.ipynb makes it" in result.stderr
     assert "workshop catch-up 06" in result.stderr
     assert "Traceback" not in result.stderr
-    copy = nbformat.read(tmp_path / "output" / "06_microcontroller.ipynb", as_version=4)
+    copy = nbformat.read(home.output_dir / "06_microcontroller.ipynb", as_version=4)
     (error,) = [o for c in copy.cells for o in c.get("outputs", []) if o.output_type == "error"]
     assert len(error.traceback) == 1 and "is missing" in error.traceback[0]
 
