@@ -178,17 +178,17 @@ def test_ctrl_c_and_resume(tmp_path, monkeypatch):
 
 def test_the_full_path_and_its_report(tmp_path):
     spec, folder = tmp_path / "spec.yml", tmp_path / "sweep"
-    text = "mode: grid\nparameters: {SEED: [1, 2], LAYERS: [1, 3], NEURONS: 2, EPOCHS: 3}"
-    spec.write_text(text)
+    text = "parameters: {SEED: [1, 2], LAYERS: [1, 3], NEURONS: 2, EPOCHS: 3}"
+    spec.write_text(f"mode: random\nruns: 3\n{text}")  # of four: each of these is there
     started = workshop(spec, "--output", folder, "--workers", 1)
     printed, said = started.communicate(timeout=HUNG)
     assert (started.returncode, said) == (0, ""), said
-    assert "4 runs ended well, 0 failed" in printed
+    assert "3 runs ended well, 0 failed" in printed
     _, rows = execute.read(folder)
-    assert [row["status"] for row in rows] == ["ok"] * 4
-    values = specs.read(spec).runs[3]
+    assert [row["status"] for row in rows] == ["ok"] * 3
+    values = specs.read(spec).runs[2]
     again = run.run(values, tmp_path / "again", tmp_path / "build")
-    assert {name: rows[3][name] for name in again} == {n: str(v) for n, v in again.items()}
+    assert {name: rows[2][name] for name in again} == {n: str(v) for n, v in again.items()}
     sizes = [path.stat().st_size for path in sorted(folder.glob("runs/*/models/model.tflite"))]
     assert sizes == [int(row["model_bytes"]) for row in rows]
     # A layer of 2 has 4 numbers after the input and 6 after another; the last neuron has 3.
