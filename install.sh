@@ -176,7 +176,7 @@ build() {
     say "2/2  TensorFlow, JupyterLab and the rest (about $DOWNLOAD_MB MB once; takes some minutes)"
     step "installing the packages" "$place/uv" pip sync --color never --python "$target" \
         --require-hashes "$@" "$lock"
-    step "compiling the packages" "$(bin "$target")/python" -I -c "$COMPILE"
+    step "compiling the packages" "$(bin "$target")/python" -I -c "$FINISH"
     step "installing workshop_utils" "$place/uv" pip install --color never --python "$target" \
         --no-deps --no-build-isolation "$@" -e .
     [ -d "$target/pristine" ] || [ ! -d notebooks ] || # for "workshop reset" where there is no git
@@ -188,9 +188,13 @@ build() {
 # Python compiles a module when it is first imported. All are compiled here instead, since that takes
 # long and others than the owner may be unable to store it: all but the tests of packages and what
 # they brought along, a quarter of it, which no course imports. Files for Python 2 fail, in silence.
-readonly COMPILE='import compileall, re, sysconfig
+# Headers and a library for who extends TensorFlow or Unicorn in C take 330 MB, and they go.
+readonly FINISH='import compileall, pathlib, re, shutil, sysconfig
+packages = pathlib.Path(sysconfig.get_path("purelib"))
+shutil.rmtree(packages / "tensorflow/include", ignore_errors=True)
+(packages / "unicorn/lib/libunicorn.a").unlink(missing_ok=True)
 skip = re.compile(r"[\\/](tests?|_vendored)[\\/]")
-compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0, rx=skip)'
+compileall.compile_dir(packages, quiet=2, workers=0, rx=skip)'
 
 # One run at a time. The lock is that of the open file 9, so of this run and all that it starts; the
 # system frees it when they have ended. Windows has none: there the slower of two may fail.

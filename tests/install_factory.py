@@ -179,7 +179,9 @@ class RealCourse(Course):
         wheels = base / "wheel house"
         wheels.mkdir()
         uv = f'#!/bin/sh\nexec "{Path(sys.executable).with_name("uv")}" "$@"\n'
-        self.lines = [make_wheel(wheels, "tiny", {"tiny.py": TINY, "tests/one.py": ""})]
+        content = {"tiny.py": TINY, "tests/one.py": "", "tensorflow/include/a/b.h": ""}
+        content |= {"tensorflow/one.py": "", "unicorn/lib/libunicorn.a": ""}
+        self.lines = [make_wheel(wheels, "tiny", content)]
         self.lines.append(make_wheel(wheels, "uv", {"uv-1.0.data/scripts/uv": uv}))
         for wheel in wheels.iterdir():
             page = f"{wheel.name.partition('-')[0]}/index.html"

@@ -39,8 +39,10 @@ def test_many_imports_look_for_no_garbage(was_enabled):
     try:
         with pytest.raises(ImportError), upstream.many_imports():
             assert not gc.isenabled()
+            here = []
             importlib.import_module("no_such_module")
         assert gc.isenabled() == was_enabled
+        assert not any(one is here for one in gc.get_objects()), "It is looked through again."
     finally:
         gc.enable()
 
