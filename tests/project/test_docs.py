@@ -179,8 +179,6 @@ def help_of(*command):
 # All in one process, since they import the same. Each is as if it were called by itself.
 HELPS = """
 import contextlib, io, json, runpy, sys, traceback
-from workshop_utils import upstream
-upstream.import_nbformat()  # a second sooner
 found = {}
 for script in sys.argv[1:]:
     said, sys.argv, sys.path[0] = io.StringIO(), [script, "--help"], script.rpartition("/")[0]
