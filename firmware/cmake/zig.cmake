@@ -22,7 +22,8 @@ set(CMAKE_CXX_STANDARD_COMPUTED_DEFAULT 17)
 if(NOT core STREQUAL "host")
   set(CMAKE_SYSTEM_NAME Generic)
   set(CMAKE_SYSTEM_PROCESSOR arm)
+  # By the name "undefined", or Zig compiles a run-time library for that at a link, too.
   set(CMAKE_CXX_FLAGS_INIT
-      "${zig_options} -fno-unwind-tables -fno-asynchronous-unwind-tables -fno-sanitize=all -g0")
+      "${zig_options} -fno-unwind-tables -fno-asynchronous-unwind-tables -fno-sanitize=undefined -g0")
 endif()
 set(FREESTANDING_LINK_OPTIONS ${zig_link_options})

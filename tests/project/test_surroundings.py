@@ -1,7 +1,9 @@
-"""The course where things are not as they should be: full disks, no network, no HOME, odd paths."""
+"""The course where things are not as they should be: full disks, no HOME, odd paths, signals.
+
+`running/test_course.py` runs it without network.
+"""
 
 import contextlib
-import os
 import shutil
 import signal
 import subprocess
@@ -11,40 +13,12 @@ from pathlib import Path
 
 import pytest
 from patience import HUNG
+from surroundings import apart, call, environment
 
 from workshop_utils import c_source, files, paths
 
 WORKSHOP = [sys.executable, "-m", "workshop_utils.cli"]
 RUN = [*WORKSHOP, "run", "--only", "02"]
-
-
-def environment(home, **more):
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(paths.PROJECT),
-            "WORKSHOP_HOME": str(home), **more}  # fmt: skip
-
-
-def call(command, home, **options):
-    more = options.pop("env", {})
-    return subprocess.run(
-        [str(word) for word in command],
-        env=environment(home, **more),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=HUNG,
-        **options,
-    )
-
-
-def apart(script, *words, home, isolated="--mount", **options):
-    """Run a shell script with mounts (or else) of its own. None if this user may not."""
-    unshare = shutil.which("unshare")
-    if not unshare:
-        return None
-    isolate = [unshare, "--user", "--map-root-user", isolated]
-    result = call([*isolate, shutil.which("sh"), "-c", script, "sh", *words], home, **options)
-    return None if result.returncode == 99 or "unshare" in result.stderr else result
 
 
 def is_one_sentence(result, *words):
@@ -53,33 +27,6 @@ def is_one_sentence(result, *words):
     (line,) = result.stderr.strip().splitlines()
     for word in ("Error: ", *words):
         assert word in line, line
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory):
-    """A run without HOME, locale, terminal and, where this user may do without, network.
-
-    Notebook 3 trains; what TensorFlow has compiled it leaves in a file when it is ended. Returns
-    what `call` does, the run's home, its folder of temporary files, and whether it had no network.
-    """
-    folder = tmp_path_factory.mktemp("bare")
-    home, temporary = folder / "Übungen für Anfänger", folder / "tmp"
-    temporary.mkdir()
-    env = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "TMPDIR": str(temporary)}
-    words = [*WORKSHOP, "run", "--from", "02", "--to", "03", "-p", "EPOCHS=1"]
-    script = 'ip link set lo up 2>/dev/null || exit 99; exec "$@"'
-    result = apart(script, *words, home=home, isolated="--net", env=env)
-    return result or call(words, home, env=env), home, temporary, bool(result)
-
-
-def test_bare_environment(bare):
-    """A folder with spaces and umlauts, too; and no temporary file stays."""
-    result, home, temporary, _ = bare
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    assert (home / "models" / "dataset.npz").is_file()
-    assert (home / "models" / "small_model.keras").is_file()
-    assert list(temporary.iterdir()) == []
 
 
 def test_a_project_in_a_folder_with_spaces_and_umlauts(tmp_path):
@@ -96,13 +43,6 @@ def test_a_project_in_a_folder_with_spaces_and_umlauts(tmp_path):
         result = call(command, "", cwd=project, env={"PYTHONPATH": str(project), **env})
         assert result.returncode == 0, result.stderr
     assert len((project / "answers of the chip.csv").read_text().splitlines()) == 257
-
-
-def test_without_network(bare):
-    result, *_, isolated = bare
-    if not isolated:
-        pytest.skip("this user may not take away the network")
-    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize(

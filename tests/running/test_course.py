@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import psutil
@@ -17,6 +19,7 @@ import pytest
 import truth
 from click.testing import CliRunner
 from notebook_factory import printed, solutions, write_notebook, write_solved
+from surroundings import apart, call
 
 from workshop_utils import files, paths
 from workshop_utils.cli import main
@@ -414,13 +417,17 @@ def test_help(command):
     assert result.exit_code == 0 and "Usage" in result.stdout
 
 
-def workshop(home, *arguments, course=paths.NOTEBOOKS_DIR, **environment):
+# The command with something done before; its first argument is the folder to take for notebooks/.
+PROGRAM = "import pathlib, sys; from workshop_utils import cli, paths; "
+PROGRAM += "from workshop_utils.running import fork; {}"
+PROGRAM += "paths.NOTEBOOKS_DIR = pathlib.Path(sys.argv.pop(1)); cli.main()"
+
+
+def workshop(home, *arguments, course=paths.NOTEBOOKS_DIR):
     """The command in a process of its own. course: the folder that it takes for notebooks/."""
-    program = "import pathlib, sys; from workshop_utils import cli, paths; "
-    program += "paths.NOTEBOOKS_DIR = pathlib.Path(sys.argv.pop(1)); cli.main()"
     return subprocess.run(
-        [sys.executable, "-c", program, course, *arguments],
-        env={**os.environ, "WORKSHOP_HOME": str(home), **environment},
+        [sys.executable, "-c", PROGRAM.format(""), course, *arguments],
+        env={**os.environ, "WORKSHOP_HOME": str(home)},
         capture_output=True,
         text=True,
     )
@@ -451,7 +458,7 @@ def changed_run(tmp_path_factory):
         write_solved(path, solved / path.name)
         truth.with_claims(solved / path.name, solved / path.name, chosen)
     result = workshop(home, "run", *arguments, course=solved)
-    return home, result, before
+    return SimpleNamespace(home=home, course=solved, result=result, before=before)
 
 
 def snapshot(folder):
@@ -468,7 +475,7 @@ def snapshot(folder):
 
 
 def test_papermill_with_other_parameters(changed_run):
-    home, result, _ = changed_run
+    home, result = changed_run.home, changed_run.result
     assert result.returncode == 0, result.stderr
     every = notebooks.select()
     assert f"[{len(every)}/{len(every)}] {every[-1].stem}" in result.stdout
@@ -480,7 +487,7 @@ def test_papermill_with_other_parameters(changed_run):
 
 
 def test_a_run_that_does_not_learn_says_so_and_why(changed_run):
-    output = changed_run[0] / "output"
+    output = changed_run.home / "output"
     larger = printed(output / "04_larger_model.ipynb")
     assert "Does the larger model draw a sine? No." in larger
     assert "Training ended too early: the loss, " in larger
@@ -490,13 +497,13 @@ def test_a_run_that_does_not_learn_says_so_and_why(changed_run):
 
 
 def test_a_run_contradicts_no_claim(changed_run):
-    claims = truth.found(changed_run[0] / "output")
+    claims = truth.found(changed_run.home / "output")
     assert len(claims) == sum(map(len, truth.CLAIMS.values()))
     assert not [claim for claim, holds in claims.items() if not holds]
 
 
 def test_the_solutions_are_right_whatever_the_parameters_are(changed_run):
-    for path in sorted((changed_run[0] / "output").glob("*.ipynb")):
+    for path in sorted((changed_run.home / "output").glob("*.ipynb")):
         if not notebooks.tagged_source(path, "exercise"):
             continue
         lines = printed(path).splitlines()
@@ -508,42 +515,76 @@ def test_the_solutions_are_right_whatever_the_parameters_are(changed_run):
 
 @pytest.fixture(scope="module")
 def run_again(changed_run, tmp_path_factory):
-    """The home of a second run of 04 to 06, in which there is no TFLM.
+    """A second run of 04 to 06, with as little as they need: without HOME, locale, terminal, forked
+    kernels, TFLM and, where this user may do without, network.
 
-    A package that fails to import stands in for a platform where there is no such package.
+    A package that fails to import stands in for a platform where there is no such package. Returns
+    what `call` does, the run's home, its folder of temporary files, and whether it had no network.
     """
-    home, fake = tmp_path_factory.mktemp("again"), tmp_path_factory.mktemp("fake")
-    package = fake / "tflite_micro" / "__init__.py"
-    package.parent.mkdir()
+    folder = tmp_path_factory.mktemp("again")
+    home, temporary = folder / "Übungen für Anfänger", folder / "tmp"
+    temporary.mkdir()
+    package = folder / "fake" / "tflite_micro" / "__init__.py"
+    package.parent.mkdir(parents=True)
     package.write_text("raise ImportError('no package here')\n")
-    shutil.copytree(changed_run[0] / "models", home / "models")
-    for made in ("model.keras", "model_no_quant.tflite", "model.tflite", "model.cc"):
-        (home / "models" / made).unlink()
+    shutil.copytree(changed_run.home / "models", home / "models")
+    for path in (home / "models").glob("model*"):
+        path.unlink()
     chosen = ["-p", "SEED", "7", "-p", "EPOCHS", "1", "-p", "BATCH_SIZE", "256"]
-    result = workshop(home, "run", "--from", "04", "--to", "06", *chosen, PYTHONPATH=str(fake))
+    command = [sys.executable, "-c", PROGRAM.format("fork.SOUND = False; "), changed_run.course]
+    command += ["run", "--from", "04", "--to", "06", *chosen]
+    env = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "TMPDIR": str(temporary)}
+    env["PYTHONPATH"] = os.pathsep.join([str(folder / "fake"), str(paths.PROJECT)])
+    script = 'ip link set lo up 2>/dev/null || exit 99; exec "$@"'
+    result = apart(script, *command, home=home, isolated="--net", env=env)
+    return result or call(command, home, env=env), home, temporary, bool(result)
+
+
+def test_bare_environment(run_again):
+    """A folder with spaces and umlauts, too; and no temporary file stays, TensorFlow's included."""
+    result, home, temporary, _ = run_again
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (home / "models" / "model.keras").is_file()
+    assert list(temporary.iterdir()) == []
+
+
+def test_without_network(run_again):
+    result, *_, isolated = run_again
+    if not isolated:
+        pytest.skip("this user may not take away the network")
     assert result.returncode == 0, result.stderr
-    return home
+
+
+def made(home):
+    """What a run left that is to be the same: artifacts, weights, what notebook 4 said and drew."""
+    found = {path.name: path.read_bytes() for path in (home / "models").glob("model*")}
+    with zipfile.ZipFile(home / "models" / "model.keras") as archive:  # which holds the time
+        found["model.keras"] = archive.read("model.weights.h5")
+    copy = nbformat.read(home / "output" / "04_larger_model.ipynb", as_version=4)
+    return found | {"outputs": [cell.get("outputs") for cell in copy.cells]}
 
 
 def test_the_same_seed_makes_the_same_bytes(changed_run, run_again):
-    for made in ("model_no_quant.tflite", "model.tflite", "model.cc"):
-        again = (run_again / "models" / made).read_bytes()
-        assert again == (changed_run[0] / "models" / made).read_bytes(), made
+    """Forked kernels or not."""
+    first, again = made(changed_run.home), made(run_again[1])
+    assert len(first) == 6 and first.keys() == again.keys()
+    for name, content in first.items():
+        assert again[name] == content, name
 
 
 def test_without_tflm_the_notebooks_go_on(run_again):
     for name in ("05_tensorflow_lite", "06_microcontroller"):
-        said = printed(run_again / "output" / f"{name}.ipynb")
+        said = printed(run_again[1] / "output" / f"{name}.ipynb")
         assert "has no Python package for this machine" in said
     assert "of 256 answers of the chip equal those of LiteRT" in said
 
 
 def test_the_run_says_nothing_on_stderr(changed_run):
-    assert changed_run[1].stderr == ""
+    assert changed_run.result.stderr == ""
 
 
 def test_executed_copies_hold_no_noise(changed_run):
-    for path in sorted((changed_run[0] / "output").glob("*.ipynb")):
+    for path in sorted((changed_run.home / "output").glob("*.ipynb")):
         for cell in nbformat.read(path, as_version=4).cells:
             for output in cell.get("outputs", []):
                 assert output.get("name") != "stderr", (path.name, output)
@@ -552,13 +593,12 @@ def test_executed_copies_hold_no_noise(changed_run):
 
 
 def test_with_workshop_home_the_checkout_stays_untouched(changed_run):
-    home, _, before = changed_run
-    assert snapshot(paths.PROJECT) == before
-    assert (home / "firmware" / "model" / "model.cc").is_file()
+    assert snapshot(paths.PROJECT) == changed_run.before
+    assert (changed_run.home / "firmware" / "model" / "model.cc").is_file()
 
 
 def test_the_page_needs_nothing_from_elsewhere(changed_run):
-    page = (changed_run[0] / "output" / "report.html").read_text()
+    page = (changed_run.home / "output" / "report.html").read_text()
     assert not re.findall(r'<(?:script|img|iframe)[^>]*src="(?!data:)[^"]+"', page)
     assert not re.findall(r'<link[^>]*href="(?!data:)[^"]+"', page)
     assert "import(" not in page and "@import" not in page
@@ -572,7 +612,7 @@ def test_the_page_needs_nothing_from_elsewhere(changed_run):
 
 
 def test_the_record_says_what_the_notebooks_say(changed_run):
-    output = changed_run[0] / "output"
+    output = changed_run.home / "output"
     record = records.read(output)
     assert record["finished"] and record["failure"] is None
     assert {row["status"] for row in record["notebooks"]} == {"ok"}
@@ -594,14 +634,14 @@ def test_the_record_says_what_the_notebooks_say(changed_run):
         ("instructions per inference", "instructions", ",.0f"),
     ):
         assert re.search(rf"{label} +{metrics[name]:{style}}\b", shown), (name, shown)
-    history = json.loads((changed_run[0] / "models" / "model.history.json").read_text())
+    history = json.loads((changed_run.home / "models" / "model.history.json").read_text())
     assert metrics["val_loss"] == history["val_loss"][-1]
     if "equal_answers" in metrics:
         assert metrics["equal_answers"] == 256
 
 
 def test_copies_and_page_are_small(changed_run):
-    output = changed_run[0] / "output"
+    output = changed_run.home / "output"
     assert sum(path.stat().st_size for path in output.glob("*.ipynb")) < 1_000_000
     assert (output / "report.html").stat().st_size < 2_000_000
 

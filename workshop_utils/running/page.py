@@ -1,6 +1,7 @@
 """One HTML page of executed notebooks, to read where no kernel runs and no network is."""
 
 import base64
+import functools
 import re
 import warnings
 from collections.abc import Sequence
@@ -75,11 +76,31 @@ def _exporter(template: str) -> Any:
     from jinja2 import FileSystemLoader
     from nbconvert import HTMLExporter
 
-    return HTMLExporter(
+    exporter = HTMLExporter(
         exclude_anchor_links=True,
         extra_loaders=[FileSystemLoader(report.TEMPLATES)],
         template_file=template,
     )
+    exporter.environment.bytecode_cache = _compiled()
+    return exporter
+
+
+@functools.cache
+def _compiled() -> Any:
+    """Where nbconvert's templates are once they are compiled, for all exporters of this process."""
+    from jinja2 import BytecodeCache
+
+    class Compiled(BytecodeCache):
+        def __init__(self) -> None:
+            self._code: dict[tuple[str, str], Any] = {}
+
+        def load_bytecode(self, bucket: Any) -> None:
+            bucket.code = self._code.get((bucket.key, bucket.checksum))
+
+        def dump_bytecode(self, bucket: Any) -> None:
+            self._code[bucket.key, bucket.checksum] = bucket.code
+
+    return Compiled()
 
 
 def render(

@@ -9,7 +9,6 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,9 @@ def environment() -> str:
         and "__pycache__" not in file.parts
         and not any(file.is_relative_to(path) for path in made)
     }
-    versions = sorted(f"{one.name} {one.version}" for one in distributions())
-    return _hash(content, sys.version, versions)
+    # A package and its version are what such a folder is called. To read all of them takes longer.
+    installed = {one.name for folder in sys.path for one in Path(folder).glob("*.*-info")}
+    return _hash(content, sys.version, sorted(installed))
 
 
 def key(notebook: Path, values: dict[str, Any], environment: str, home: Home | None = None) -> str:
