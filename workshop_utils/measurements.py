@@ -523,7 +523,7 @@ def _planes(
         return squares, np.linalg.solve(squares, weighted @ outputs[..., None])[..., 0]
 
     squares, plane = solve(np.ones_like(outputs))
-    spread: Floats = np.linalg.inv(squares)[:, 0, 0]
+    spread = np.linalg.inv(squares)[:, 0, 0].astype(float)
     off = outputs - _medians(outputs)[:, None]
     if robust:
         least = 0.01 * np.subtract(*np.quantile(y, [0.95, 0.05]))  # rounded outputs often agree
