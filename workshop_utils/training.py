@@ -373,17 +373,21 @@ def load_model(path: Path) -> keras.Model:
 
     Raises MissingArtifact if it is not there, WorkshopError if it cannot be read.
     """
-    import keras
-
     path = paths.require(path)
+    damaged = WorkshopError(
+        f"{paths.display_path(path)} is damaged or not a Keras model; "
+        f"run notebook {paths.MADE_BY.get(path, 'that made it')} again."
+    )
     try:
         _require_small(path)
+    except Exception as error:
+        raise damaged from error
+    import keras  # which takes seconds, after what does not need it
+
+    try:
         return keras.models.load_model(path)
     except Exception as error:  # Keras raises many kinds, all about a file it cannot read.
-        raise WorkshopError(
-            f"{paths.display_path(path)} is damaged or not a Keras model; "
-            f"run notebook {paths.MADE_BY.get(path, 'that made it')} again."
-        ) from error
+        raise damaged from error
 
 
 def _require_small(path: Path) -> None:
