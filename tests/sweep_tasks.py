@@ -9,7 +9,7 @@ from distributed import get_worker
 
 from workshop_utils.errors import WorkshopError
 
-LOG = "WORKSHOP_TEST_LOG"
+LOG, MOST = "WORKSHOP_TEST_LOG", "WORKSHOP_TEST_MOST"
 DIES_ONCE, RAISES, DIES = 3, 4, 5  # seeds
 
 
@@ -21,6 +21,13 @@ def well(values):
     worker = get_worker().address
     files = {"models/model.tflite": f"{values['SEED']}".encode()}
     return {"test_error": 0.01, "flash": 9000, "files": files, "seconds": 0.1, "worker": worker}
+
+
+def hangs(values):
+    """The same, but only the first few seeds ever end."""
+    if values["SEED"] > int(os.environ[MOST]):
+        time.sleep(100_000)
+    return well(values)
 
 
 def deadly(values):

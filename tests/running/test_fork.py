@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -229,17 +228,16 @@ def test_whoever_imports_no_tensorflow_does_not_wait_for_it(folder, monkeypatch)
 
 def test_when_the_program_is_killed_its_zygote_and_kernels_end(folder):
     code = f"""
-import os, signal, sys
-sys.path.append({str(Path(__file__).parent)!r})
-sys.path.append({str(Path(__file__).parents[1])!r})
+import os, signal
 from pathlib import Path
-import test_fork
-from workshop_utils.running import fork
-fork._CODE = test_fork.QUICK
+from workshop_utils.running import fork, kernel
+fork._CODE = {QUICK!r}
 zygote = fork.Zygote()
-with test_fork.kernel(Path({str(folder)!r}), zygote) as (manager, ask):
-    print(zygote._process.pid, ask("import os; print(os.getpid())"), flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
+notebook = Path({str(folder / "keras.ipynb")!r})
+provisioner = kernel.Kernel(notebook, zygote=zygote).manager.provisioner
+assert isinstance(provisioner.process, fork.Forked)
+print(zygote._process.pid, provisioner.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert done.returncode == -signal.SIGKILL
