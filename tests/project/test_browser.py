@@ -199,6 +199,7 @@ def page(browser, opened, screenshots, request):
     kind = "lab" in request.fixturenames
     page = opened[kind] = opened.get(kind) or new_page(browser)
     page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme="light")
     page.asked.clear()
     page.said.clear()
     yield page
