@@ -283,12 +283,15 @@ def test_a_single_notebook_needs_no_zygote(keras_course, tmp_path):
 # ---- In a Jupyter server
 
 
-def test_a_server_forks_its_kernels_as_the_course_tells_it_to(folder, monkeypatch):
+def test_a_server_forks_its_kernels_as_the_course_tells_it_to(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(fork, "_CODE", QUICK)
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
     settings = paths.PROJECT / "jupyter" / "etc" / "jupyter" / "jupyter_server_config.json"
-    manager = AsyncMappingKernelManager(config=Config(json.loads(settings.read_text())))
+    manager = AsyncMappingKernelManager(
+        config=Config(json.loads(settings.read_text())),
+        connection_dir=str(tmp_path),  # or else the folder that the tests run in
+    )
     env = {**os.environ, "JPY_SESSION_NAME": str(folder / "keras.ipynb")}
 
     async def parents():

@@ -69,8 +69,13 @@ def client(output: Path, workers: int | None, scheduler: str | None) -> Iterator
         return
     folder = (output / FOLDER).resolve()
     upstream.close_no_cluster_at_exit()  # it is closed here, unless Ctrl-C comes while it starts
-    # Every death of a worker is reported here, where the attempts are counted.
-    settings = {"distributed.scheduler.allowed-failures": 0, "distributed.admin.tick.limit": "1h"}
+    # Every death of a worker is reported here, where the attempts are counted. And Dask ends none
+    # that is still being restarted: on a busy machine it may have come, and be at work, by then.
+    settings = {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.admin.tick.limit": "1h",
+        "distributed.deploy.lost-worker-timeout": "1h",
+    }
     try:
         with (
             dask.config.set(settings),
