@@ -404,11 +404,16 @@ def test_an_interrupt_ends_training_with_a_sentence_and_the_history_so_far(
 
 
 def test_a_program_is_interrupted_as_usual(dataset, monkeypatch):
+    """And TensorFlow's settings, which training changes, are then as they were."""
+    import tensorflow as tf
+
     before = signal.getsignal(signal.SIGINT)
+    tf.config.optimizer.set_experimental_options({"remapping": True})
     interrupted(monkeypatch, 1)
     with pytest.raises(KeyboardInterrupt):
         training.fit(training.small_network(1), **arguments(dataset, epochs=100), verbose=False)
     assert signal.getsignal(signal.SIGINT) is before
+    assert tf.config.optimizer.get_experimental_options()["remapping"]
 
 
 def test_training_works_in_a_thread_that_nobody_interrupts(dataset):

@@ -163,7 +163,11 @@ def fit(
             )
 
     columns: dict[str, list[float]] = {}
-    with interrupts() as asked_to_stop, Progress(epochs, "epochs", disable=not verbose) as bar:
+    with (
+        interrupts() as asked_to_stop,
+        _plain_kernels(),
+        Progress(epochs, "epochs", disable=not verbose) as bar,
+    ):
         bar.say("TensorFlow compiles")
         run_epochs = _compiled_epochs(model, train, validate, batch_size, shuffle)
         for chunk in _chunks(epochs, max(CALLS, -(-epochs // MOST_EPOCHS))):
@@ -323,6 +327,20 @@ def _compiled_epochs(
     compiled = tf.function(run_epochs, input_signature=[tf.TensorSpec([None, 2], tf.int32)])
     every = [prefix + name for prefix in ("", "val_") for name in names]
     return lambda keys: dict(zip(every, compiled(keys).numpy().T.tolist(), strict=True))
+
+
+@contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """Without kernels of several operations in one, which take longer for a small network."""
+    import tensorflow as tf
+
+    options = tf.config.optimizer
+    before = options.get_experimental_options().get("remapping", True)
+    options.set_experimental_options({"remapping": False})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({"remapping": before})
 
 
 def _reset(model: keras.Model) -> None:
