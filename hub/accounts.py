@@ -88,6 +88,7 @@ class AccountsOfAClass(NativeAuthenticator):
                 self._comparing, bcrypt.hashpw, password, user.password
             )
         valid = [hmac.compare_digest(digest, user.password), user.is_authorized]
+        handler.waits_for_an_admin = valid == [True, False]
         if user.has_2fa:
             valid.append(user.is_valid_token(data.get("2fa")))
         if not all(valid):
@@ -118,11 +119,30 @@ class AccountsOfAClass(NativeAuthenticator):
         return super().change_password(username, shortened(new_password))
 
     def get_handlers(self, app):
-        by_form = {
+        ours = {
+            handlers.LoginHandler: Login,
             handlers.ToggleAuthorizationHandler: Authorize,
             handlers.DiscardHandler: Discard,
         }
-        return [(path, by_form.get(one, one)) for path, one in super().get_handlers(app)]
+        return [(path, ours.get(one, one)) for path, one in super().get_handlers(app)]
+
+
+class Login(handlers.LoginHandler):
+    """Does not compare a wrong password once more, in the thread of the hub."""
+
+    waits_for_an_admin = False
+
+    async def post(self):
+        data = {name: self.get_argument(name, strip=False) for name in self.request.arguments}
+        user = await self.login_user(data)
+        if user:
+            self._jupyterhub_user = user  # for the log
+            self.redirect(self.get_next_url(user))
+            return
+        name, error = data.get("username", ""), "Invalid username or password."
+        if self.waits_for_an_admin:
+            error = f"User {name} has not been authorized by an administrator yet."
+        self.finish(await self._render(login_error=error, username=name))
 
 
 def only_by_form(handler):

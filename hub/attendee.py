@@ -100,11 +100,12 @@ def guard_memory(server, limit):
     while server in (taken := {pid: _resident(pid) for pid in _family(server)}):
         if sum(taken.values()) > limit:  # by a count that is quick and takes what is shared twice
             taken = {pid: _memory(pid, "Pss:") for pid in taken}
-        largest = max(taken, key=lambda pid: _memory(pid, "Private_") if pid != server else -1)
-        if sum(taken.values()) > limit and largest != server:
-            print(f"Process {largest} ended: more than {limit >> 20} MB.", file=sys.stderr)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(largest, signal.SIGKILL)
+        if sum(taken.values()) > limit:
+            largest = max(taken, key=lambda pid: _memory(pid, "Private_") if pid != server else -1)
+            if largest != server:
+                print(f"Process {largest} ended: more than {limit >> 20} MB.", file=sys.stderr)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(largest, signal.SIGKILL)
         time.sleep(1)
 
 

@@ -44,14 +44,14 @@ def run(tflite, inputs):
         target, fused = tensors[operator.outputs[0]], operator.builtinOptions
         kernel = _data(model, weights, "i1").reshape(weights.shape)
         accumulators = (value - _zero_point(source)) @ kernel.T + bias
-        _check32(accumulators)
+        _check32(accumulators.min(), accumulators.max())
         multipliers = _multipliers(source, weights, target, len(kernel))
         scaled = [
             [scale(int(a), *m) for a, m in zip(row, multipliers, strict=True)]
             for row in accumulators
         ]
         unclamped = np.array(scaled, np.int64) + _zero_point(target)
-        _check32(unclamped)
+        _check32(unclamped.min(), unclamped.max())
         low, high = _limits(fused.fusedActivationFunction, target)
         value = np.minimum(np.maximum(unclamped, low), high)
         activation = fused.fusedActivationFunction
@@ -73,7 +73,7 @@ def quantize_multiplier(real):
 def scale(accumulator, significand, shift):
     """accumulator * significand / 2**31 * 2**shift, rounded twice as TFLM does."""
     shifted = accumulator * 2 ** max(shift, 0)
-    _check32(shifted)
+    _check32(shifted, shifted)
     high = (shifted * significand + 2**30) // 2**31  # to nearest, ties up
     return _divide(high, 2 ** max(-shift, 0))
 
@@ -106,8 +106,8 @@ def _divide(numerator, denominator):
     return magnitude if numerator >= 0 else -magnitude
 
 
-def _check32(values):
-    if np.min(values) < -(2**31) or np.max(values) > 2**31 - 1:
+def _check32(least, most):
+    if least < -(2**31) or most > 2**31 - 1:
         raise OverflowError("The model's numbers leave TFLM's 32 bits.")
 
 

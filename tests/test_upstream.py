@@ -114,7 +114,10 @@ def test_the_converter_takes_a_scale_per_neuron_unless_it_is_told_by_a_private_n
     assert weight_scales(lambda c: upstream.quantize_dense_layers(c, per_channel=True)) == 5
 
 
-def test_jsonschema_compiles_a_grammar_that_nobody_here_needs():
+def test_jsonschema_imports_a_grammar_that_nobody_here_needs(tmp_path, monkeypatch):
+    """Set-up leaves it out; conda's pip does not, and then it takes a second."""
+    (tmp_path / "rfc3987_syntax.py").write_text("is_valid_syntax = None")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert "rfc3987_syntax" in modules_after("import jsonschema")
     ours = modules_after("from workshop_utils import upstream; upstream.import_nbformat()")
     assert "rfc3987_syntax" not in ours and {"jsonschema", "nbformat"} <= ours

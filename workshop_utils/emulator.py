@@ -230,24 +230,24 @@ class Machine:
         self._map_memory()
 
     def _load(self) -> None:
-        """Put the image into flash, and find out where to start."""
+        """See whether the image fits into flash, and find out where to start."""
         start, size = self.chip.flash
-        self._flash = bytearray(size)
+        flash = bytearray(size)
         for address, content in self.image.segments:
             if content and not (start <= address and address + len(content) <= start + size):
                 raise WorkshopError(
                     f"{self.image.path.name} has {len(content)} bytes for the address "
                     f"0x{address:08x}, where the emulated board has no memory for them."
                 )
-            self._flash[address - start : address - start + len(content)] = content
-        self._stack_top, reset = self.chip.vector_table(self._flash)
+            flash[address - start : address - start + len(content)] = content
+        self._stack_top, reset = self.chip.vector_table(flash)
         ram, ram_size = self.chip.ram
         in_ram = ram < self._stack_top <= ram + ram_size
         if not in_ram or not reset & 1 or not start <= reset < start + size:
             raise WorkshopError(
                 f"{self.image.path.name} does not begin with a vector table for this board."
             )
-        self._first = self.chip.start(self._flash)
+        self._first = self.chip.start(flash)
 
     def _map_memory(self) -> None:
         unicorn, core = self.unicorn, self.core
@@ -267,7 +267,9 @@ class Machine:
         self._has_flash = True
         start, size = self.chip.flash
         self.core.mem_map(start, size, self.unicorn.UC_PROT_READ | self.unicorn.UC_PROT_EXEC)
-        self.core.mem_write(start, bytes(self._flash))
+        for address, content in self.image.segments:  # the rest is zero
+            if content:
+                self.core.mem_write(address, content)
 
     # Unicorn calls these.
 

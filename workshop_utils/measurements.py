@@ -363,7 +363,7 @@ def _require_variety(table: Array, names: Sequence[str]) -> None:
 # ---- Outliers and noise, by neighbours
 
 _MOST_PAIRS = 1e8  # of rows whose distance is looked at; beyond it neighbours are drawn by lot
-_CHUNK = 2e6  # of them at a time
+_CHUNK = 2e5  # of them at a time: what fits a core's cache
 _PASSES = 10  # each may uncover what others hid
 _STEPS = 10  # of the robust fit
 _MOST_SHARE = 0.1  # of the rows; where more seem to be outliers, the curve has corners instead
@@ -460,14 +460,14 @@ def _outliers(x: Floats, y: Floats) -> tuple[npt.NDArray[np.bool_], Floats]:
     plane, spread, bent = _planes(x, y, rows, neighbours, robust=True)
     theirs = np.sort(y[neighbours], axis=1)
     few = math.ceil(0.3 * count)
-    middle = np.median(theirs, axis=1)
+    middle = _medians(theirs)
     # How far outside of its neighbours a row lies, in their standard deviations.
     distance = np.sqrt(np.maximum(count * spread - 1, 0))
     steeper = middle + np.minimum(1 + 3 * distance, 6) * (plane - middle)
     allowed = np.stack([theirs[:, few - 1], theirs[:, -few], plane, steeper])
     nearest = np.clip(y, allowed.min(axis=0), allowed.max(axis=0))
     off = np.abs(y - plane)
-    others = np.maximum(np.median(off[neighbours], axis=1), np.median(off) / 2)
+    others = np.maximum(_medians(off[neighbours]), np.median(off) / 2)
     scatter = 1.4826 * np.maximum(others, bent)
     low, high = np.quantile(y, [0.05, 0.95])
     step = float(np.median(np.diff(np.unique(y)))) if np.ptp(y) > 0 else 0  # of rounded outputs
@@ -518,19 +518,26 @@ def _planes(
     ridge = 1e-9 * np.eye(size) * neighbours.shape[1]
 
     def solve(weights: Floats) -> tuple[Floats, Floats]:
-        weighted = design * weights[..., None]
-        inverse = np.linalg.inv(weighted.swapaxes(1, 2) @ design + ridge)
-        return inverse, (inverse @ (weighted.swapaxes(1, 2) @ outputs[..., None]))[..., 0]
+        weighted = (design * weights[..., None]).swapaxes(1, 2)
+        squares = weighted @ design + ridge
+        return squares, np.linalg.solve(squares, weighted @ outputs[..., None])[..., 0]
 
-    inverse, plane = solve(np.ones_like(outputs))
-    spread = inverse[:, 0, 0]
-    off = outputs - np.median(outputs, axis=1, keepdims=True)
+    squares, plane = solve(np.ones_like(outputs))
+    spread = np.linalg.inv(squares)[:, 0, 0].astype(float)
+    off = outputs - _medians(outputs)[:, None]
     if robust:
         least = 0.01 * np.subtract(*np.quantile(y, [0.95, 0.05]))  # rounded outputs often agree
         for _ in range(_STEPS):
-            scale = np.median(np.abs(off), axis=1, keepdims=True) * 1.4826
+            scale = _medians(np.abs(off))[:, None] * 1.4826
             scale = np.maximum(scale, np.maximum(least, 1e-6 * np.abs(off).max(axis=1)[:, None]))
             far = off / np.where(scale > 0, 4.685 * scale, 1)
             _, plane = solve(np.maximum(1 - far**2, 0) ** 2 + 1e-6)
             off = outputs - (design @ plane[..., None])[..., 0]
-    return plane[:, 0], spread, np.median(np.abs(off), axis=1)
+    return plane[:, 0], spread, _medians(np.abs(off))
+
+
+def _medians(values: Floats) -> Floats:
+    """The median of each row. For rows as short as these np.median takes five times as long."""
+    ordered, half = np.sort(values, axis=1), values.shape[1] // 2
+    medians: Floats = (ordered[:, half] + ordered[:, -1 - half]) / 2
+    return medians

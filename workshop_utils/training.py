@@ -163,7 +163,11 @@ def fit(
             )
 
     columns: dict[str, list[float]] = {}
-    with interrupts() as asked_to_stop, Progress(epochs, "epochs", disable=not verbose) as bar:
+    with (
+        interrupts() as asked_to_stop,
+        _plain_kernels(),
+        Progress(epochs, "epochs", disable=not verbose) as bar,
+    ):
         bar.say("TensorFlow compiles")
         run_epochs = _compiled_epochs(model, train, validate, batch_size, shuffle)
         for chunk in _chunks(epochs, max(CALLS, -(-epochs // MOST_EPOCHS))):
@@ -325,6 +329,20 @@ def _compiled_epochs(
     return lambda keys: dict(zip(every, compiled(keys).numpy().T.tolist(), strict=True))
 
 
+@contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """Without kernels of several operations in one, which take longer for a small network."""
+    import tensorflow as tf
+
+    options = tf.config.optimizer
+    before = options.get_experimental_options().get("remapping", True)
+    options.set_experimental_options({"remapping": False})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({"remapping": before})
+
+
 def _reset(model: keras.Model) -> None:
     for metric in model.metrics:
         metric.reset_state()
@@ -373,17 +391,21 @@ def load_model(path: Path) -> keras.Model:
 
     Raises MissingArtifact if it is not there, WorkshopError if it cannot be read.
     """
-    import keras
-
     path = paths.require(path)
+    damaged = WorkshopError(
+        f"{paths.display_path(path)} is damaged or not a Keras model; "
+        f"run notebook {paths.MADE_BY.get(path, 'that made it')} again."
+    )
     try:
         _require_small(path)
+    except Exception as error:
+        raise damaged from error
+    import keras  # which takes seconds, after what does not need it
+
+    try:
         return keras.models.load_model(path)
     except Exception as error:  # Keras raises many kinds, all about a file it cannot read.
-        raise WorkshopError(
-            f"{paths.display_path(path)} is damaged or not a Keras model; "
-            f"run notebook {paths.MADE_BY.get(path, 'that made it')} again."
-        ) from error
+        raise damaged from error
 
 
 def _require_small(path: Path) -> None:

@@ -79,7 +79,8 @@ def import_jsonschema() -> ModuleType:
 
     It imports that package for one format, addresses with letters of all the world, and the grammar
     takes two seconds to compile. None of the course's schemas, and none of nbformat's, has the
-    format. papermill, nbconvert and nbformat import jsonschema: ask here before they do.
+    format. papermill, nbconvert and nbformat import jsonschema: ask here before they do. Set-up
+    leaves the package out, but conda's pip does not.
     """
     unwanted = "rfc3987_syntax"
     if "jsonschema" not in sys.modules and unwanted not in sys.modules:

@@ -60,6 +60,8 @@ PICTURES = """() => {
 CLEAR = f"""() => {WIDGET}.content.widgets.forEach(
   cell => cell.model.type === "code" && cell.model.clearExecution())"""
 THEME = "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})"
+CLOSE = "() => [...window.jupyterapp?.shell.widgets('main') ?? []].forEach(one => one.dispose())"
+SHOW = "path => { jupyterapp.commands.execute('docmanager:open', {path}); }"
 OPEN = f"name => {WIDGET}?.context?.path?.endsWith(name) && {WIDGET}.context.isReady"
 # Texts with less contrast than the Web Content Accessibility Guidelines ask for.
 PALE = r"""top => {
@@ -175,19 +177,35 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def page(browser, screenshots, request):
-    """An empty page. `page.asked` collects the addresses that it asks for, `page.said` errors."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(1000 * STEP)
-    page = context.new_page()
+def new_page(browser, **options):
+    """`page.asked` collects the addresses that it asks for, `page.said` errors."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(1000 * STEP)
     page.asked, page.said = [], []
     page.on("request", lambda asked: page.asked.append(asked.url))
     page.on("pageerror", lambda error: page.said.append(str(error)))
     page.on("console", lambda one: one.type == "error" and page.said.append(one.text))
+    return page
+
+
+@pytest.fixture(scope="module")
+def opened():
+    return {}
+
+
+@pytest.fixture
+def page(browser, opened, screenshots, request):
+    """A page that tests share, since a browser takes seconds to load JupyterLab; it has its own."""
+    kind = "lab" in request.fixturenames
+    page = opened[kind] = opened.get(kind) or new_page(browser)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme="light")
+    page.asked.clear()
+    page.said.clear()
     yield page
     page.screenshot(path=screenshots / f"end_of_{request.node.name}.png")
-    context.close()
+    if kind:
+        page.evaluate(CLOSE)
 
 
 def test_an_attendee_goes_through_the_course(lab, page, screenshots):
@@ -217,14 +235,13 @@ def test_an_attendee_goes_through_the_course(lab, page, screenshots):
 def test_tab_completes_what_has_run(lab, page, screenshots):
     """Set-up leaves out packages of JupyterLab's: what is there does without them, in silence."""
     name = "02_dataset.ipynb"
-    page.goto(f"{lab}/lab/tree/notebooks/{name}?token={TOKEN}&reset")
-    wait_for_notebook(page, name)
+    open_notebook(page, lab, name)
     page.evaluate(CLEAR)
     cell = page.locator(".jp-Notebook:visible .jp-CodeCell .cm-content").first
     cell.click()
     page.keyboard.press("Control+Enter")
     page.locator(".jp-Notebook:visible .jp-InputPrompt", has_text="[1]:").wait_for()
-    page.wait_for_function(IDLE)
+    wait_until(page, IDLE)
     cell.click()
     page.keyboard.press("Control+End")
     page.keyboard.type("\nplots.plot")
@@ -235,9 +252,39 @@ def test_tab_completes_what_has_run(lab, page, screenshots):
     assert not page.said, page.said
 
 
+def test_a_notebook_reads_well_in_jupyterlab(lab, page, screenshots):
+    """On a screen of 1024 pixels. What JupyterLab puts around the cells is its own."""
+    page.set_viewport_size({"width": 1024, "height": 768})
+    open_notebook(page, lab, "05_tensorflow_lite.ipynb")
+    cells = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-viewport"
+    assert page.locator(f"{cells} .jp-CodeCell").count() > 15
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        page.evaluate(THEME, theme)
+        wait_until(page, "theme => document.body.dataset.jpThemeName === theme", arg=theme)
+        assert page.evaluate(PALE, cells) == []
+        page.locator(f"{cells} img").first.scroll_into_view_if_needed()
+        page.screenshot(path=screenshots / f"05_{theme.split()[1]}.png")
+        wide = page.locator(f"{cells} .jp-OutputArea-output").evaluate_all(
+            "outputs => outputs.filter(one => one.scrollWidth > one.clientWidth + 1).length"
+        )
+        assert wide == 0, f"{theme}: an output is wider than its place."
+
+
+def open_notebook(page, lab, name):
+    if page.url.startswith(lab):
+        page.evaluate(SHOW, f"notebooks/{name}")
+    else:
+        page.goto(f"{lab}/lab/tree/notebooks/{name}?token={TOKEN}&reset")
+    wait_for_notebook(page, name)
+
+
+def wait_until(page, condition, **options):
+    page.wait_for_function(condition, polling=POLLING, **options)
+
+
 def wait_for_notebook(page, name):
-    page.wait_for_function(OPEN, arg=name)
-    page.wait_for_function(IDLE)
+    wait_until(page, OPEN, arg=name)
+    wait_until(page, IDLE)
     page.locator(".jp-Notebook:visible .jp-MarkdownOutput h1").first.wait_for()
 
 
@@ -248,8 +295,8 @@ def run_all(page, name):
     page.evaluate(WATCH)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_function(DONE, polling=POLLING)
-    page.wait_for_function(IDLE)
+    wait_until(page, DONE)
+    wait_until(page, IDLE)
     bars = [text for text in page.evaluate("() => [...window.shown]") if " epochs" in text]
     assert bool(bars) == (name[:2] in ("03", "04"))
     moving = r"^ *\d+% \|.*\| \d+ of 60 epochs, loss \d\.\d+, val_loss \d\.\d+, \d+ s left$"
@@ -293,7 +340,8 @@ def turn_a_knob(page, screenshots):
     handle.focus()
     for _ in range(8):
         handle.press("ArrowLeft")
-    page.wait_for_function(
+    wait_until(
+        page,
         "before => { const image = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) "
         ".widget-html img'); return image.src !== before && image.naturalWidth > 400 }",
         arg=before,
@@ -325,7 +373,7 @@ def read_around(page, screenshots):
     page.screenshot(path=screenshots / "contents.png")
     page.locator(f"{viewer} a", has_text="The project").click()
     page.locator(f"{viewer} h1", has_text="From a sine wave").wait_for()
-    page.wait_for_function(PICTURES)
+    wait_until(page, PICTURES)
 
 
 def show(page, selector, which):
@@ -379,13 +427,12 @@ WIDER = "() => document.documentElement.scrollWidth - window.innerWidth"
 @pytest.mark.parametrize(
     ("scheme", "width", "scale"), [("light", 1024, 1), ("dark", 1280, 1), ("light", 683, 1.5)]
 )
-def test_the_page_of_a_run_reads_well(browser, screenshots, rendered, scheme, width, scale):
+def test_the_page_of_a_run_reads_well(browser, page, screenshots, rendered, scheme, width, scale):
     """In a light and a dark system, on a small screen, and at 150 %."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 768}, device_scale_factor=scale, color_scheme=scheme
-    )
-    context.set_default_timeout(1000 * STEP)
-    page = context.new_page()
+    if scale != 1:
+        page = new_page(browser, device_scale_factor=scale)
+    page.set_viewport_size({"width": width, "height": 768})
+    page.emulate_media(color_scheme=scheme)
     for path in rendered:
         page.goto(path.as_uri())
         page.screenshot(path=screenshots / f"{path.stem}_{scheme}_{width}.png")
@@ -393,23 +440,3 @@ def test_the_page_of_a_run_reads_well(browser, screenshots, rendered, scheme, wi
         assert page.evaluate(WIDER) <= 0
         paper = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
         assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
-    context.close()
-
-
-def test_a_notebook_reads_well_in_jupyterlab(lab, page, screenshots):
-    """On a screen of 1024 pixels. What JupyterLab puts around the cells is its own."""
-    page.set_viewport_size({"width": 1024, "height": 768})
-    page.goto(f"{lab}/lab/tree/notebooks/05_tensorflow_lite.ipynb?token={TOKEN}&reset")
-    wait_for_notebook(page, "05_tensorflow_lite.ipynb")
-    cells = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-viewport"
-    assert page.locator(f"{cells} .jp-CodeCell").count() > 15
-    for theme in ("JupyterLab Light", "JupyterLab Dark"):
-        page.evaluate(THEME, theme)
-        page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
-        assert page.evaluate(PALE, cells) == []
-        page.locator(f"{cells} img").first.scroll_into_view_if_needed()
-        page.screenshot(path=screenshots / f"05_{theme.split()[1]}.png")
-        wide = page.locator(f"{cells} .jp-OutputArea-output").evaluate_all(
-            "outputs => outputs.filter(one => one.scrollWidth > one.clientWidth + 1).length"
-        )
-        assert wide == 0, f"{theme}: an output is wider than its place."

@@ -26,6 +26,7 @@ from patience import HUNG
 
 from workshop_utils import machine
 from workshop_utils.cli import main
+from workshop_utils.running.kernel import Kernel
 
 PROJECT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -179,8 +180,6 @@ def help_of(*command):
 # All in one process, since they import the same. Each is as if it were called by itself.
 HELPS = """
 import contextlib, io, json, runpy, sys, traceback
-from workshop_utils import upstream
-upstream.import_nbformat()  # a second sooner
 found = {}
 for script in sys.argv[1:]:
     said, sys.argv, sys.path[0] = io.StringIO(), [script, "--help"], script.rpartition("/")[0]
@@ -454,9 +453,12 @@ def test_the_one_hour_timetable_runs_section_by_section(
     monkeypatch.setenv("WORKSHOP_HOME", str(home))
     assert call([".venv/bin/workshop", "catch-up", str(number)], home).returncode == 0
     (path,) = (PROJECT / "notebooks").glob(f"{number:02}_*.ipynb")
-    # It raises what a cell raises.
-    client = nbclient.NotebookClient(sections(path, wanted), kernel_name="python3")
-    client.execute(cwd=str(path.parent))
+    kernel = Kernel(path)  # as a run has it
+    try:
+        client = nbclient.NotebookClient(sections(path, wanted), km=kernel.manager)
+        client.execute()  # It raises what a cell raises.
+    finally:
+        kernel.stop()
 
 
 @pytest.mark.skipif(

@@ -97,8 +97,12 @@ def course(open_folder):
 PASSWORD = "a long enough password"
 
 
+def client(**options):
+    return httpx.AsyncClient(timeout=HUNG, verify=simulated.TLS, **options)
+
+
 async def sign_up(url, name, password):
-    async with httpx.AsyncClient(follow_redirects=True, timeout=HUNG) as browser:
+    async with client(follow_redirects=True) as browser:
         await browser.get(f"{url}/hub/signup")
         xsrf = next(cookie.value for cookie in browser.cookies.jar if cookie.name == "_xsrf")
         form = {"username": name, "signup_password": password,
@@ -114,16 +118,25 @@ async def authorize(instructor, name, **form):
     return answer
 
 
-# bcrypt takes a third of a second per password, and there are many. Beside a file of this name new
-# passwords cost what they do for a class; without it, as little as bcrypt can. Attendees' Pythons,
-# which find this too, have no HUB_STATE.
-AS_IN_A_CLASS = "as_in_a_class"
+# bcrypt takes a third of a second per password, and there are many: here as little as it can. While
+# there is a file of this name, it takes longer, but leaves the processor to others, and the file
+# gets the names of the threads. Attendees' Pythons, which find this too, have no HUB_STATE.
+COMPARED = "compared"
 CHEAP = f"""
 import os
 if "HUB_STATE" in os.environ:
-    import bcrypt, pathlib
-    usual, place = bcrypt.gensalt, pathlib.Path(__file__).with_name({AS_IN_A_CLASS!r})
-    bcrypt.gensalt = lambda: usual() if place.exists() else usual(4)
+    import bcrypt, pathlib, threading, time
+    salt, usual = bcrypt.gensalt, bcrypt.hashpw
+    place = pathlib.Path(__file__).with_name({COMPARED!r})
+
+    def slowly(*words):
+        if place.exists():
+            with place.open("a") as file:
+                file.write(threading.current_thread().name + "\\n")
+            time.sleep(0.5)
+        return usual(*words)
+
+    bcrypt.gensalt, bcrypt.hashpw = lambda: salt(4), slowly
 """
 
 
@@ -266,7 +279,7 @@ def test_nobody_reaches_another_server_over_http(url):
         assert (await anna.call("DELETE", f"{url}/hub/api/users/ben/server")).status_code == 404
         assert await ben.is_running()
         assert (await anna.call("GET", f"{url}/hub/api/users")).status_code == 403
-        async with httpx.AsyncClient(timeout=HUNG) as nobody:
+        async with client() as nobody:
             assert (await nobody.get(f"{ben.home}/api/contents")).status_code == 403
 
     asyncio.run(check(url))
@@ -547,6 +560,13 @@ async def may_log_in(url, name, password=PASSWORD):
         return False
 
 
+async def send_login(browser, url, name, password):
+    await browser.get(f"{url}/hub/login")
+    xsrf = next(c.value for c in browser.cookies.jar if (c.name, c.path) == ("_xsrf", "/hub/"))
+    form = {"username": name, "password": password, "_xsrf": xsrf}
+    return await browser.post(f"{url}/hub/login", data=form)
+
+
 @needs_hub
 def test_accounts_of_their_own_are_the_default(url):
     """Who signs up waits for an admin; the admin's name is taken by who signs up with it first."""
@@ -554,6 +574,12 @@ def test_accounts_of_their_own_are_the_default(url):
     async def check():
         assert (await sign_up(url, "iris", PASSWORD)).status_code == 200
         assert not await may_log_in(url, "iris")
+        async with client() as browser:
+            for password, words in (
+                (PASSWORD, "has not been authorized"),
+                ("", "Invalid username"),
+            ):
+                assert words in (await send_login(browser, url, "iris", password)).text
         async with simulated.Attendee(url, "instructor", PASSWORD) as instructor:
             await authorize(instructor, "iris")
         assert await may_log_in(url, "iris")
@@ -628,19 +654,15 @@ def test_a_password_that_is_too_short_is_refused_with_the_length_that_is_needed(
 
 async def log_in(browser, url, name, password):
     """Whether a browser, with what it keeps, gets in; and after how many seconds."""
-    await browser.get(f"{url}/hub/login")
-    xsrf = next(c.value for c in browser.cookies.jar if (c.name, c.path) == ("_xsrf", "/hub/"))
-    form = {"username": name, "password": password, "_xsrf": xsrf}
-    began = time.monotonic()
-    answer = await browser.post(f"{url}/hub/login", data=form)
+    answer = await send_login(browser, url, name, password)
     assert answer.status_code in (200, 302), "No attempt is refused for what others do."
-    return answer.status_code == 302, time.monotonic() - began
+    return answer.status_code == 302, answer.elapsed.total_seconds()
 
 
 @needs_hub
 def test_wrong_passwords_lock_nobody_out(url, open_folder):
     """Somebody tries an account's passwords; its owner, from the same address, still gets in."""
-    (open_folder / "state" / AS_IN_A_CLASS).touch()
+    compared = open_folder / "state" / COMPARED
 
     async def check():
         assert (await sign_up(url, "gina", PASSWORD)).status_code == 200
@@ -648,10 +670,11 @@ def test_wrong_passwords_lock_nobody_out(url, open_folder):
         async with simulated.Attendee(url, "instructor", PASSWORD) as instructor:
             await authorize(instructor, "gina")
             await authorize(instructor, "hans")
+        compared.touch()
         async with (
-            httpx.AsyncClient(timeout=HUNG) as known,
-            httpx.AsyncClient(timeout=HUNG) as borrowed,
-            httpx.AsyncClient(timeout=HUNG) as thief,
+            client() as known,
+            client() as borrowed,
+            client() as thief,
         ):
             assert (await log_in(known, url, "gina", PASSWORD))[0]
             assert (await log_in(borrowed, url, "hans", PASSWORD))[0]
@@ -679,6 +702,10 @@ def test_wrong_passwords_lock_nobody_out(url, open_folder):
             assert min(seconds for _, seconds in tried) > 2, "Each has cost its pause."
 
     asyncio.run(check())
+    threads = compared.read_text().split()
+    compared.unlink()
+    assert len(threads) == 2 + 5 + 12 + 4, "Each password is compared once."
+    assert "MainThread" not in threads, "The hub stood still meanwhile."
 
 
 @needs_hub

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from notebook_factory import printed
 from patience import HUNG
@@ -55,11 +56,14 @@ def samples(tmp_path):
     return sum(part.size for part in (dataset.x_train, dataset.x_test, dataset.x_validate))
 
 
-@pytest.mark.parametrize("words", ["-f values.yml", "-p SAMPLES 200 --cwd ."])
-def test_papermill(tmp_path, words):
-    (tmp_path / "values.yml").write_text("SAMPLES: 200\n")
+def test_papermill(tmp_path):
+    """With values from a file and from the command, in a folder that it is given."""
+    (tmp_path / "values.yml").write_text("SAMPLES: 200\nSEED: 7\n")
+    words = "-f values.yml -p NOISE 0.0 --cwd ."
     call(tmp_path, "papermill", NOTEBOOK, "executed.ipynb", *words.split())
     assert samples(tmp_path) == 200 and "120 samples" in printed(tmp_path / "executed.ipynb")
+    made, wanted = data.load(Home(tmp_path / "home").dataset), data.split(*data.make(200, 0.0, 7))
+    assert all(map(np.array_equal, made, wanted))
 
 
 FROM_PYTHON = """

@@ -4,7 +4,9 @@ import subprocess
 import sys
 
 
-def test_nbformat_comes_without_its_grammar_and_does_not_keep_it_from_others():
+def test_nbformat_comes_without_its_grammar_and_does_not_keep_it_from_others(tmp_path, monkeypatch):
+    (tmp_path / "rfc3987_syntax.py").write_text("is_valid_syntax = 'there'")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # set-up leaves the real one out
     code = """
 import sys
 from workshop_utils.upstream import import_nbformat
@@ -19,7 +21,7 @@ try:
 except nbformat.ValidationError:
     print("refused")
 from rfc3987_syntax import is_valid_syntax
-print(is_valid_syntax("iri", "http://example.org/\u00fc"))
+print(is_valid_syntax)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout.split(), done.stderr) == (["refused", "True"], "")
+    assert (done.stdout.split(), done.stderr) == (["refused", "there"], "")

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import cache, partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -211,10 +212,15 @@ class Links(HTMLParser):
         self.found += [value for name, value in attributes if name in ("href", "src")]
 
 
+@cache  # which compiles its templates
+def exporter():
+    return HTMLExporter(exclude_anchor_links=True)
+
+
 def seen(notebook):
     """(links that lead to a neighbour, code within the text) of a notebook's prose, as HTML."""
     notebook.cells = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-    html, _ = HTMLExporter(exclude_anchor_links=True).from_notebook_node(notebook)
+    html, _ = exporter().from_notebook_node(notebook)
     links = Links()
     links.feed(html.partition("<body")[2])
     near = [link for link in links.found if not re.match(r"[a-z]+:|#", link)]
@@ -296,15 +302,22 @@ def test_whoever_runs_the_notebook_what_it_makes_lies_in_the_project(where, data
         folder = where / f"{name}'s project"
         scaffold.make(folder, data)
         words = [word.format(folder / paths.OWN_NOTEBOOK, folder=folder) for word in words]
-        running[folder] = subprocess.Popen(
+        start = partial(
+            subprocess.Popen,
             [program(command), *words],
             cwd=folder if place == "there" else where / "else",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-    for folder, one in running.items():
+        running[folder] = start, start()
+    for folder, (again, one) in running.items():
         said, _ = one.communicate(timeout=HUNG)
+        # These programs choose ports for a kernel before it listens there: others may be quicker.
+        for _ in range(5):
+            if b"Address already in use" in said:
+                one = again()
+                said, _ = one.communicate(timeout=HUNG)
         assert one.returncode == 0, (folder, said)
         assert (folder / "models" / "own_sensor" / "model.cc").is_file(), (folder, said)
 

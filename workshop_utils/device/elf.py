@@ -12,6 +12,7 @@ from workshop_utils.errors import WorkshopError, missing_package
 
 _MOST_BYTES = 64_000_000  # of an image, with all that is for debuggers
 _ALLOCATED = 2  # section flag SHF_ALLOC: it takes memory when the program runs
+_FUNCTION, _UNDEFINED = 2, 0  # a symbol's type STT_FUNC, and the section SHN_UNDEF
 
 
 class Elf:
@@ -93,11 +94,15 @@ def _symbols(elf: Any) -> tuple[dict[str, int], list[tuple[int, int, str]]]:
     """All symbols, {name: value}, and the functions, sorted: [(address, bytes, name)]."""
     every, functions = {}, []
     table = elf.get_section_by_name(".symtab")
-    for symbol in table.iter_symbols() if table else ():
-        every[symbol.name] = symbol["st_value"]
-        if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_shndx"] != "SHN_UNDEF":
+    names = elf.get_section(table["sh_link"]).data() if table else b""
+    entries = table.data() if table else b""
+    # At once: pyelftools' own iter_symbols takes ten times as long.
+    for start, value, size, info, _, section in struct.iter_unpack("<IIIBBH", entries):
+        name = names[start : names.index(0, start)].decode(errors="replace")
+        every[name] = value
+        if info & 0xF == _FUNCTION and section != _UNDEFINED:
             # Bit 0 of a function's value says Thumb; it is no part of the address.
-            functions.append((symbol["st_value"] & ~1, symbol["st_size"], symbol.name))
+            functions.append((value & ~1, size, name))
     return every, sorted(functions)
 
 
