@@ -438,7 +438,7 @@ def test_c_source_of_another_tool_is_a_model_too(home, expected, tmp_path):
     assert firmware.remarks(flatbuffer) == firmware.remarks() == []
 
 
-def test_a_foreign_model_cc_in_the_courses_place_is_built(fresh_home, expected, model):
+def test_a_foreign_model_cc_in_the_courses_place_is_built(home, expected, model):
     paths.FIRMWARE_MODEL.parent.mkdir(parents=True, exist_ok=True)
     paths.FIRMWARE_MODEL.write_text(xxd(model, "g_model"))
     image = firmware.build()
