@@ -24,11 +24,14 @@ for _name, _handler in {
         signal.signal(_number, _handler)
 
 
-LONGEST = ["test_hub", "test_course", "test_notebooks", "test_browser", "test_surroundings"]
-LONGEST += ["test_truth", "test_docs", "test_execute", "test_firmware", "test_boards", "test_tools"]
-LONGEST += ["test_plain_c", "test_fork", "test_install", "test_proof", "test_generated"]
-LONGEST += ["test_training", "test_recipes", "test_uptodate", "test_catchup", "test_workers"]
-LONGEST += ["test_contracts", "test_engine", "test_figures", "test_upstream", "test_doctor"]
+LONGEST = ["test_course", "test_hub", "test_notebooks", "test_browser", "test_execute"]
+LONGEST += ["test_install", "test_firmware", "test_surroundings", "test_training", "test_docs"]
+LONGEST += ["test_plain_c", "test_proof", "test_boards", "test_workers", "test_recipes"]
+LONGEST += ["test_upstream", "test_fork", "test_contracts", "test_measurements", "test_scaffold"]
+LONGEST += ["test_uptodate", "test_tools", "test_generated", "test_doctor", "test_run"]
+LONGEST += ["test_arduino", "test_readers", "test_processes", "test_engine", "test_diagnosis"]
+LONGEST += ["test_report", "test_monitor", "test_convert", "test_c_source", "test_fuzz"]
+LONGEST += ["test_plots", "test_spec", "test_classroom", "test_figures"]
 
 
 def pytest_configure(config):
