@@ -1,7 +1,9 @@
 """ELF images: what is loaded where, which function is where, and files that are none."""
 
 import random
+import struct
 import sys
+import zlib
 
 import elf_factory
 import pytest
@@ -86,6 +88,67 @@ def test_files_that_are_no_image(tmp_path):
     for path in (tmp_path, tmp_path / "nothing.elf"):
         with pytest.raises(WorkshopError, match=r"^Cannot read the image .*: (Is a|No such|Perm)"):
             Elf(path)
+
+
+TYPE, FLAGS, OFFSET, SIZE, LINK, ENTRY = 1, 2, 4, 5, 6, 9  # words of a section's header
+NOBITS, COMPRESSED, HUGE = 8, 0x800, 0xFFFFFFF0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {ENTRY: 24, SIZE: 48},
+        {ENTRY: 8},
+        {LINK: 1},
+        {LINK: 99},
+        {TYPE: NOBITS},
+        {TYPE: NOBITS, SIZE: HUGE},
+        {SIZE: HUGE},
+        {OFFSET: HUGE},
+    ],
+    ids=str,
+)
+def test_a_table_of_symbols_that_is_none(tmp_path, fields):
+    damaged = changed(elf_factory.elf([(0, bytes(100))], symbols=SYMBOLS), -2, fields)
+    (tmp_path / "bad.elf").write_bytes(damaged)
+    with pytest.raises(WorkshopError, match=r"^bad\.elf is not a whole ELF image\.$"):
+        Elf(tmp_path / "bad.elf")
+
+
+def test_little_that_claims_to_be_much(tmp_path):
+    """Nothing is unpacked, no section without content filled in, no part copied again and again."""
+    good = elf_factory.elf([(0, bytes(100))], symbols=SYMBOLS)
+    unpacked = zlib.compress(bytes(2_000_000), 9)
+    packed = struct.pack("<3I", 1, 2_000_000, 1) + unpacked
+    section = {FLAGS: COMPRESSED, OFFSET: len(good), SIZE: len(packed)}
+    place, size = struct.unpack_from("<2I", good, _header(good, -1) + 4 * OFFSET)
+    names = good[place : place + size] + b"x" * 1_000_000 + b"\0"
+    table = b"".join(struct.pack("<3I2BH", size + one, 1, 0, 2, 0, 1) for one in range(2000))
+    named = changed(good, -2, {OFFSET: len(good), SIZE: len(table)}) + table
+    named = changed(named, -1, {OFFSET: len(named), SIZE: len(names)}) + names
+    for content in (changed(good, -2, section) + packed, named):
+        (tmp_path / "bad.elf").write_bytes(content)
+        with pytest.raises(WorkshopError, match=r"^bad\.elf is not a whole ELF image\.$"):
+            Elf(tmp_path / "bad.elf")
+    again = bytearray(elf_factory.elf([(0, bytes(1_000_000))] * 100))
+    for number in range(100):
+        struct.pack_into("<I", again, 52 + 32 * number + 4, 52 + 32 * 100)
+    (tmp_path / "bad.elf").write_bytes(again[:2_000_000])
+    with pytest.raises(WorkshopError, match=r"^bad\.elf is not a whole ELF image\.$"):
+        Elf(tmp_path / "bad.elf")
+
+
+def changed(image, number, fields):
+    """The image with other words in a section's header: -2 is the symbols', -1 that of names."""
+    image = bytearray(image)
+    for word, value in fields.items():
+        struct.pack_into("<I", image, _header(image, number) + 4 * word, value)
+    return bytes(image)
+
+
+def _header(image, number):
+    begin, count = struct.unpack_from("<I12xH", image, 32)
+    return begin + 40 * (count + number)
 
 
 def test_damaged_images_are_read_or_refused_in_one_sentence(tmp_path):

@@ -12,6 +12,7 @@ from workshop_utils.errors import WorkshopError, missing_package
 
 _MOST_BYTES = 64_000_000  # of an image, with all that is for debuggers
 _ALLOCATED = 2  # section flag SHF_ALLOC: it takes memory when the program runs
+_SYMBOL = struct.Struct("<IIIBBH")  # name, value, size, type and binding, visibility, section
 _FUNCTION, _UNDEFINED = 2, 0  # a symbol's type STT_FUNC, and the section SHN_UNDEF
 
 
@@ -71,8 +72,12 @@ def _broken(*errors: type[Exception]) -> tuple[type[Exception], ...]:
 
 
 def _segments(elf: Any) -> list[tuple[int, bytes]]:
-    segments = []
+    segments: list[tuple[int, bytes]] = []
+    loaded = 0
     for segment in elf.iter_segments(type="PT_LOAD"):
+        loaded += segment["p_filesz"]
+        if loaded > _MOST_BYTES:
+            raise ValueError("the segments are more than the file")
         content = segment.data()
         if len(content) != segment["p_filesz"]:
             raise ValueError("the file is shorter than its header says")
@@ -92,18 +97,33 @@ def _sections(elf: Any) -> dict[str, tuple[int, int, bool]]:
 
 def _symbols(elf: Any) -> tuple[dict[str, int], list[tuple[int, int, str]]]:
     """All symbols, {name: value}, and the functions, sorted: [(address, bytes, name)]."""
-    every, functions = {}, []
     table = elf.get_section_by_name(".symtab")
-    names = elf.get_section(table["sh_link"]).data() if table else b""
-    entries = table.data() if table else b""
+    if not table:
+        return {}, []
+    if table["sh_type"] != "SHT_SYMTAB" or table["sh_entsize"] != _SYMBOL.size:
+        raise ValueError("that is no table of symbols")
+    entries, names = _content(table), _content(elf.get_section(table["sh_link"]))
+    every, functions, characters = {}, [], 0
     # At once: pyelftools' own iter_symbols takes ten times as long.
-    for start, value, size, info, _, section in struct.iter_unpack("<IIIBBH", entries):
+    for start, value, size, info, _, section in _SYMBOL.iter_unpack(entries):
         name = names[start : names.index(0, start)].decode(errors="replace")
+        characters += len(name)
+        if characters > _MOST_BYTES:
+            raise ValueError("the names are the same long ones again and again")
         every[name] = value
         if info & 0xF == _FUNCTION and section != _UNDEFINED:
             # Bit 0 of a function's value says Thumb; it is no part of the address.
             functions.append((value & ~1, size, name))
     return every, sorted(functions)
+
+
+def _content(section: Any) -> bytes:
+    """What the file has of a section: no zeros that it has not, and nothing unpacked."""
+    section.stream.seek(section["sh_offset"])
+    content: bytes = section.stream.read(section["sh_size"])
+    if len(content) != section["sh_size"]:
+        raise ValueError("the file is shorter than its section says")
+    return content
 
 
 def demangle(name: str) -> str:
