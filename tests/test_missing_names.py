@@ -11,7 +11,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 from patience import HUNG
 
-from workshop_utils import missing_names, paths
+from workshop_utils import missing_names, paths, upstream
 
 CELLS = {
     "imports": "import math as m\n%precision 3\na = 1\nfrom json import dumps",
@@ -37,6 +37,7 @@ def kernel(notebook, tmp_path_factory):
     """A fresh kernel, as Jupyter's server starts it. It has what jupyter/ holds for IPython."""
     settings = paths.PROJECT / "jupyter" / "etc" / "ipython" / "ipython_kernel_config.json"
     manager = KernelManager(kernel_name="python3")
+    upstream.name_sockets(manager)
     environment = {
         **os.environ,
         "JPY_SESSION_NAME": f"{notebook}-0d0f3f",

@@ -9,6 +9,7 @@ import importlib
 import pkgutil
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -207,12 +208,42 @@ def test_a_kernel_that_dies_early_is_no_endless_wait(tmp_path):
     run_sync(manager.shutdown_kernel)(now=True)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere kernels have ports")
+def test_a_kernel_whose_port_was_taken_dies_and_one_with_names_needs_none(monkeypatch):
+    from jupyter_client.connect import LocalPortCache
+    from jupyter_core.utils import run_sync
+
+    def is_ready(manager):
+        run_sync(manager.start_kernel)(stderr=subprocess.DEVNULL)
+        client = manager.client()
+        client.start_channels()
+        try:
+            run_sync(client.wait_for_ready)(timeout=HUNG)
+        except RuntimeError as error:
+            assert "Kernel died before" in str(error)
+            return False
+        finally:
+            client.stop_channels()
+            run_sync(manager.shutdown_kernel)(now=True)
+        return True
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setattr(LocalPortCache, "find_available_port", lambda self, ip: port)
+        named, _ = upstream.kernel_manager("python3")
+        assert is_ready(named)
+        numbered, _ = upstream.kernel_manager("python3")
+        numbered.transport, numbered.ip = "tcp", "127.0.0.1"
+        assert not is_ready(numbered)
+
+
 def test_a_kernel_executes_code_before_anybody_asks(tmp_path):
     from jupyter_client.manager import KernelManager
 
     trace = tmp_path / "trace"
     code = f"import pathlib; left = 'a name'; pathlib.Path({str(trace)!r}).write_text('done')"
     manager = KernelManager(kernel_name="python3")
+    upstream.name_sockets(manager)
     manager.start_kernel(
         extra_arguments=[upstream.kernel_argument_to_execute(code)],
         stdout=subprocess.DEVNULL,

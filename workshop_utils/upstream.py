@@ -157,7 +157,21 @@ def kernel_manager(name: str) -> tuple[Any, list[Any]]:
             clients.append(super().client(**options))
             return clients[-1]
 
-    return Manager(kernel_name=name, client_factory=Client), clients
+    manager = Manager(kernel_name=name, client_factory=Client)
+    name_sockets(manager)
+    return manager, clients
+
+
+def name_sockets(manager: Any) -> None:
+    """Have a kernel manager that starts its first kernel give it names in place of ports, on Linux.
+
+    jupyter_client 8.10.0 chooses free ports and lets them go again, until the kernel takes them: it
+    dies if another program was quicker. Linux has names for sockets that need no file.
+    """
+    import uuid
+
+    if sys.platform == "linux":
+        manager.transport, manager.ip = "ipc", f"@{uuid.uuid4()}"
 
 
 async def _answer(ask: Callable[..., Any], to: str, timeout: float, *wanted: str | None) -> Any:
@@ -202,6 +216,7 @@ def provide_to_nbval(provisioner: Callable[..., Any], **options: Any) -> None:
         def start_kernel(self, *, stderr: Any, **given: Any) -> Any:
             stderr.close()
             provide(self, provisioner, **options)
+            name_sockets(self)
             env = {name: os.environ[name] for name in os.environ if name != "PYTEST_CURRENT_TEST"}
             return super().start_kernel(**given, env=env, stderr=subprocess.DEVNULL)
 

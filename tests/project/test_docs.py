@@ -455,7 +455,9 @@ def test_the_one_hour_timetable_runs_section_by_section(
     (path,) = (PROJECT / "notebooks").glob(f"{number:02}_*.ipynb")
     kernel = Kernel(path)  # as a run has it
     try:
-        client = nbclient.NotebookClient(sections(path, wanted), km=kernel.manager)
+        client = nbclient.NotebookClient(
+            sections(path, wanted), km=kernel.manager, startup_timeout=HUNG
+        )
         client.execute()  # It raises what a cell raises.
     finally:
         kernel.stop()

@@ -15,6 +15,8 @@ from workshop_utils.errors import WorkshopError
 from workshop_utils.sweeps import execute, run, spec
 from workshop_utils.sweeps import spec as specs
 
+pytestmark = pytest.mark.usefixtures("home")  # the command locks it, and makes a folder there
+
 
 def grid(**parameters):
     return spec.plan({"mode": "grid", "parameters": parameters})
