@@ -21,6 +21,4 @@ class KernelManager(ServerKernelManager):
     async def start_kernel(self, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
         """What the server calls."""
         upstream.provide(self, fork.Provisioner, zygote=_ZYGOTE)
-        if "transport_encryption" not in options:  # as on the hub, which is for ports
-            upstream.name_sockets(self)
         return await super().start_kernel(*arguments, **options)
