@@ -131,6 +131,9 @@ class Login(handlers.LoginHandler):
     """Does not compare a wrong password once more, in the thread of the hub."""
 
     waits_for_an_admin = False
+    # A refused form, such as one that is an hour old, gets a page that says so. JupyterHub would
+    # say it in the form, with arguments that NativeAuthenticator's does not take.
+    render_template = handlers.LocalBase.render_template
 
     async def post(self):
         data = {name: self.get_argument(name, strip=False) for name in self.request.arguments}

@@ -418,6 +418,22 @@ def test_a_program_is_interrupted_as_usual(dataset, monkeypatch):
     assert tf.config.optimizer.get_experimental_options()["remapping"]
 
 
+def test_the_last_of_several_trainings_puts_tensorflows_settings_back():
+    import tensorflow as tf
+
+    options = tf.config.optimizer
+    options.set_experimental_options({"remapping": True})
+    first, second = training._plain_kernels(), training._plain_kernels()
+    seen = []
+    for step in (first.__enter__, second.__enter__):
+        step()
+        seen.append(options.get_experimental_options()["remapping"])
+    for one in (first, second):  # which began while the first was at work, and ends later
+        one.__exit__(None, None, None)
+        seen.append(options.get_experimental_options()["remapping"])
+    assert seen == [False, False, False, True]
+
+
 def test_training_works_in_a_thread_that_nobody_interrupts(dataset):
     histories = []
 

@@ -329,18 +329,30 @@ def _compiled_epochs(
     return lambda keys: dict(zip(every, compiled(keys).numpy().T.tolist(), strict=True))
 
 
+_remapping: list[bool] = []  # what TensorFlow's option was; once per `fit` that is at work
+_changing = threading.Lock()
+
+
 @contextmanager
 def _plain_kernels() -> Iterator[None]:
-    """Without kernels of several operations in one, which take longer for a small network."""
+    """Without kernels of several operations in one, which take longer for a small network.
+
+    The option is one of the process: the last of several threads' trainings puts it back.
+    """
     import tensorflow as tf
 
     options = tf.config.optimizer
-    before = options.get_experimental_options().get("remapping", True)
-    options.set_experimental_options({"remapping": False})
+    with _changing:
+        now = options.get_experimental_options().get("remapping", True)
+        _remapping.append(_remapping[0] if _remapping else now)
+        options.set_experimental_options({"remapping": False})
     try:
         yield
     finally:
-        options.set_experimental_options({"remapping": before})
+        with _changing:
+            before = _remapping.pop()
+            if not _remapping:
+                options.set_experimental_options({"remapping": before})
 
 
 def _reset(model: keras.Model) -> None:

@@ -589,6 +589,19 @@ def test_accounts_of_their_own_are_the_default(url):
 
 
 @needs_hub
+def test_a_form_that_is_out_of_date_is_refused_in_words(url):
+    async def check():
+        async with client() as browser:
+            form = {"username": "anna", "password": PASSWORD, "_xsrf": "of an hour ago"}
+            answer = await browser.post(f"{url}/hub/login", data=form)
+            assert answer.status_code == 403 and "Try again" in answer.text
+            answer = await send_login(browser, url, "anna", PASSWORD)
+            assert answer.status_code == 302
+
+    asyncio.run(check())
+
+
+@needs_hub
 def test_what_an_admin_does_takes_a_form_with_a_token(url):
     async def check():
         async with simulated.Attendee(url, "instructor", PASSWORD) as instructor:

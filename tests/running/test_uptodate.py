@@ -143,6 +143,20 @@ def test_another_package_makes_everything_run_again(chain, tmp_path, monkeypatch
     assert uptodate.environment() != before
 
 
+def test_places_without_packages_that_can_be_read_do_no_harm(tmp_path, monkeypatch):
+    before = uptodate.environment()
+    archive, closed = tmp_path / "modules.zip", tmp_path / "closed"
+    archive.write_bytes(b"PK\x05\x06" + bytes(18))
+    (closed / "within").mkdir(parents=True)
+    closed.chmod(0)  # which root may enter all the same
+    for place in (archive, tmp_path / "nothing", closed / "within", tmp_path / ("x" * 300)):
+        monkeypatch.syspath_prepend(place)
+    try:
+        assert uptodate.environment() == before
+    finally:
+        closed.chmod(0o700)
+
+
 def test_a_failed_notebook_is_not_up_to_date(chain, tmp_path):
     write("03_small_model", "1 / 0")
     for _ in range(2):

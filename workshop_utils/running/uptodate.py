@@ -35,7 +35,10 @@ def environment() -> str:
         and not any(file.is_relative_to(path) for path in made)
     }
     # A package and its version are what such a folder is called. To read all of them takes longer.
-    installed = {one.name for folder in sys.path for one in Path(folder).glob("*.*-info")}
+    installed: set[str] = set()
+    for folder in sys.path:
+        with suppress(OSError):  # a folder that is not for us
+            installed |= {one.name for one in Path(folder).glob("*.*-info")}
     return _hash(content, sys.version, sorted(installed))
 
 
