@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import nbformat
@@ -204,6 +205,19 @@ def test_a_kernel_that_dies_early_is_no_endless_wait(tmp_path):
     client.start_channels()
     with pytest.raises(RuntimeError, match="Kernel died before"):
         run_sync(client.wait_for_ready)(timeout=HUNG)
+    client.stop_channels()
+    run_sync(manager.shutdown_kernel)(now=True)
+
+
+def test_a_client_may_be_stopped_as_soon_as_it_is_started():
+    """Its thread for heartbeats, begun after that, would end with no more sockets to open."""
+    from jupyter_core.utils import run_sync
+
+    manager, _ = upstream.kernel_manager("python3")
+    run_sync(manager.start_kernel)(stderr=subprocess.DEVNULL)
+    client, before = manager.client(), set(threading.enumerate())
+    client.start_channels()
+    assert set(threading.enumerate()) == before
     client.stop_channels()
     run_sync(manager.shutdown_kernel)(now=True)
 

@@ -123,7 +123,9 @@ def kernel_manager(name: str) -> tuple[Any, list[Any]]:
     the channels of those in the list. The manager is asynchronous: with a synchronous one papermill
     would never notice that the kernel died.
     jupyter_client 8.10.0 takes a kernel for ready once it has been silent for a fifth of a second;
-    these clients wait until it says that it is idle.
+    these clients wait until it says that it is idle. They listen to no heartbeat: the manager knows
+    whether its process runs, and if a client is stopped before the thread that listens has begun,
+    that thread opens sockets until there are no more.
     """
     import math
     import queue
@@ -134,6 +136,9 @@ def kernel_manager(name: str) -> tuple[Any, list[Any]]:
 
     class Client(AsyncKernelClient):
         """Knows from the kernel's own word that it is ready."""
+
+        def start_channels(self, *arguments: Any, **options: Any) -> None:
+            super().start_channels(*arguments, **(options | {"hb": False}))
 
         async def wait_for_ready(self, timeout: float | None = None) -> None:
             end = time.monotonic() + (timeout or math.inf)
