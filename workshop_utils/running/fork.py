@@ -15,7 +15,6 @@ import asyncio
 import builtins
 import contextlib
 import ctypes
-import gc
 import importlib
 import json
 import os
@@ -249,7 +248,7 @@ def serve(descriptor: int) -> None:
     sys.ps1 = "In : "  # as in a kernel, where TensorFlow's logger therefore writes to stdout
     # and pandas takes it that there is a page to show tables on, and no terminal
     vars(builtins)["get_ipython"] = lambda: types.SimpleNamespace(kernel=None)
-    with many_imports():
+    with many_imports():  # nor does a kernel's garbage collection write to what is shared, then
         for name in _IMPORTS:
             importlib.import_module(name)
     del vars(builtins)["get_ipython"]
@@ -258,8 +257,6 @@ def serve(descriptor: int) -> None:
     added = {name: value for name, value in os.environ.items() if name not in environment}
     for name in [name for name in sys.modules if name.partition(".")[0] == "workshop_utils"]:
         del sys.modules[name]  # which may change, and reads WORKSHOP_HOME
-    gc.collect()
-    gc.freeze()  # so that a kernel's garbage collection does not write to what is shared
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a kernel here
     zygote = os.getpid()
     with socket.socket(fileno=descriptor) as channel:
