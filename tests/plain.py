@@ -100,7 +100,7 @@ class Program:
         assert done.returncode == 0, done.stderr.decode()[:2000]
         return self._split(done.stdout)
 
-    def on_core(self, core, toolchain, optimize, watch=None):
+    def on_core(self, core, toolchain, optimize="-O2", watch=None):
         """The same on an emulated core, 'cortex-m4' or 'cortex-m0', from an odd address."""
         machine = Core(self.image(core, toolchain, optimize), core, watch)
         machine.call("all", self.inputs, self.size)
@@ -110,9 +110,7 @@ class Program:
         """The path of an image for a core."""
         source, image = self.folder / "core.c", self.folder / f"{core}-{toolchain}.elf"
         source.write_text(self.source.read_text() + _MEMORY)
-        command = [*compiler_of(core, toolchain), "-std=c99", *STRICT]
-        # Told -Os, zig would compile its run-time library once more, for that.
-        command += ["-O2", "-Xclang", optimize] if toolchain == "zig" else [optimize]
+        command = [*compiler_of(core, toolchain), "-std=c99", *STRICT, optimize]
         command += ["-ffreestanding", "-nostdlib", "-Wl,-e,all", source, "-o", image]
         compile_c([*command, "-lgcc" if toolchain == "gcc" else "-rtlib=compiler-rt"])
         return image

@@ -107,7 +107,8 @@ SPEC = "mode: grid\nparameters: {SEED: {min: 1, max: 9}}\n"
 ENDED = [
     (["run", "--from", "02"], "[1/", 1, signal.SIGINT),
     (["run", "--from", "02"], "[1/", 0.3, signal.SIGTERM),
-    (["catch-up", "05", "--run"], "running 03", 1, signal.SIGHUP),
+    (["catch-up", "05", "--run"], "running 03", 1.5, signal.SIGTERM),
+    (["catch-up", "05", "--run"], "running 03", 0.6, signal.SIGHUP),
     (["sweep", "spec.yml", "--output", "out", "--workers", "2"], "9 runs", 1, signal.SIGTERM),
     (["firmware", "sweep", "--csv", "x.csv"], "", 0, signal.SIGQUIT),
     (["doctor", "--json"], "", 0, signal.SIGTERM),

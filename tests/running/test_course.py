@@ -2,7 +2,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import struct
 import subprocess
@@ -459,7 +458,8 @@ def changed_run(tmp_path_factory):
         write_solved(path, solved / path.name)
         truth.with_claims(solved / path.name, solved / path.name, chosen)
     result = workshop(home, "run", *arguments, course=solved)
-    return SimpleNamespace(home=home, course=solved, result=result, before=before)
+    words = arguments[:-3]  # those without WORKERS, which is of notebook 9
+    return SimpleNamespace(home=home, course=solved, result=result, before=before, words=words)
 
 
 def snapshot(folder):
@@ -516,7 +516,7 @@ def test_the_solutions_are_right_whatever_the_parameters_are(changed_run):
 
 @pytest.fixture(scope="module")
 def run_again(changed_run, tmp_path_factory):
-    """A second run of 04 to 06, with as little as they need: without HOME, locale, terminal, forked
+    """A second run of 02 to 06, with as little as they need: without HOME, locale, terminal, forked
     kernels, TFLM and, where this user may do without, network.
 
     A package that fails to import stands in for a platform where there is no such package. Returns
@@ -528,12 +528,8 @@ def run_again(changed_run, tmp_path_factory):
     package = folder / "fake" / "tflite_micro" / "__init__.py"
     package.parent.mkdir(parents=True)
     package.write_text("raise ImportError('no package here')\n")
-    shutil.copytree(changed_run.home / "models", home / "models")
-    for path in (home / "models").glob("model*"):
-        path.unlink()
-    chosen = ["-p", "SEED", "7", "-p", "EPOCHS", "1", "-p", "BATCH_SIZE", "256"]
     command = [sys.executable, "-c", PROGRAM.format("fork.SOUND = False; "), changed_run.course]
-    command += ["run", "--from", "04", "--to", "06", *chosen]
+    command += ["run", "--from", "02", "--to", "06", *changed_run.words]
     env = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "TMPDIR": str(temporary)}
     env["PYTHONPATH"] = os.pathsep.join([str(folder / "fake"), str(paths.PROJECT)])
     script = 'ip link set lo up 2>/dev/null || exit 99; exec "$@"'
@@ -545,7 +541,8 @@ def test_bare_environment(run_again):
     """A folder with spaces and umlauts, too; and no temporary file stays, TensorFlow's included."""
     result, home, temporary, _ = run_again
     assert (result.returncode, result.stderr) == (0, "")
-    assert (home / "models" / "model.keras").is_file()
+    assert (home / "models" / "dataset.npz").is_file()
+    assert (home / "models" / "small_model.keras").is_file()
     assert list(temporary.iterdir()) == []
 
 
