@@ -29,9 +29,7 @@ LONGEST += ["test_install", "test_firmware", "test_surroundings", "test_training
 LONGEST += ["test_plain_c", "test_proof", "test_boards", "test_workers", "test_recipes"]
 LONGEST += ["test_upstream", "test_fork", "test_contracts", "test_measurements", "test_scaffold"]
 LONGEST += ["test_uptodate", "test_tools", "test_generated", "test_doctor", "test_run"]
-LONGEST += ["test_arduino", "test_readers", "test_processes", "test_engine", "test_diagnosis"]
-LONGEST += ["test_report", "test_monitor", "test_convert", "test_c_source", "test_fuzz"]
-LONGEST += ["test_plots", "test_spec", "test_classroom", "test_figures"]
+LONGEST += ["test_arduino", "test_readers", "test_processes"]
 
 
 def pytest_configure(config):
